@@ -1,0 +1,1 @@
+"""What users write and read: kinds, conditions and labels, and the CRDs made from them."""

@@ -1,0 +1,102 @@
+"""Conditions: their types, every reason that we set, and how a new list replaces an old one."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from modelfleet.api.schema import Schema, list_map
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+class ConditionType(StrEnum):
+    """`Ready` sums up; the other two are kstatus's, abnormal-true: absent when all is well."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Reason(StrEnum):
+    """Why a condition is as it is. One place in `plan` sets each."""
+
+    # Ready
+    ALL_REPLICAS_READY = "AllReplicasReady"
+    SCALED_TO_ZERO = "ScaledToZero"
+    POOL_READY = "PoolReady"
+    VALID = "Valid"
+    # Waiting: nobody must act, time or another object will help
+    CREATING = "Creating"
+    WAITING_FOR_CAPACITY = "WaitingForCapacity"
+    SCHEDULING = "Scheduling"
+    PULLING_IMAGE = "PullingImage"
+    LOADING_MODEL = "LoadingModel"
+    ROLLING_OUT = "RollingOut"
+    TERMINATING = "Terminating"
+    NODE_LOST = "NodeLost"
+    RESTARTING = "Restarting"
+    # A person must act
+    PAUSED = "Paused"
+    INVALID_SPEC = "InvalidSpec"
+    UNKNOWN_ENGINE = "UnknownEngine"
+    UNSUPPORTED_SOURCE = "UnsupportedSource"
+    UNSUPPORTED_FEATURE = "UnsupportedFeature"
+    POOL_MISSING = "PoolMissing"
+    POOL_EMPTY = "PoolEmpty"
+    POOLS_DIFFER = "PoolsDiffer"
+    NAME_TAKEN = "NameTaken"
+    IMAGE_NOT_FOUND = "ImageNotFound"
+    IMAGE_UNAUTHORIZED = "ImageUnauthorized"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONTAINER_CONFIG_ERROR = "ContainerConfigError"
+    OUT_OF_MEMORY = "OutOfMemory"
+    CRASH_LOOP = "CrashLoop"
+    STARTUP_DEADLINE_EXCEEDED = "StartupDeadlineExceeded"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    PODS_REFUSED = "PodsRefused"
+    REQUEST_REFUSED = "RequestRefused"
+    # Pools
+    NO_NODE_MATCHES = "NoNodeMatches"
+    NO_GPUS = "NoGPUs"
+    NODES_OVERLAP = "NodesOverlap"
+    NODES_NOT_READY = "NodesNotReady"
+
+
+class Condition(Schema):
+    """A metav1.Condition, bounded as the API server bounds it."""
+
+    type: Annotated[str, Field(max_length=316)]
+    status: Truth
+    reason: Annotated[
+        str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=1024)
+    ]
+    message: Annotated[str, Field(max_length=32768)] = ""
+    last_transition_time: Annotated[
+        str, Field(max_length=64, json_schema_extra={"format": "date-time"})
+    ]
+    observed_generation: Annotated[int, Field(ge=0)] = 0
+
+
+Conditions = Annotated[
+    tuple[Condition, ...], Field(max_length=32, json_schema_extra=list_map("type"))
+]
+
+
+def timestamp(now: datetime) -> str:
+    """Return `now` as the API server writes it: UTC, whole seconds."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def merge(old: Iterable[Condition], new: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Return `new`, keeping the transition time of each condition whose status has not changed."""
+    before = {condition.type: condition for condition in old}
+    return tuple(_keep_time(before.get(condition.type), condition) for condition in new)
+
+
+def _keep_time(old: Condition | None, new: Condition) -> Condition:
+    if old is None or old.status != new.status:
+        return new
+    return new.model_copy(update={"last_transition_time": old.last_transition_time})

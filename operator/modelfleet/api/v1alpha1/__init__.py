@@ -1,0 +1,9 @@
+"""Version v1alpha1 of the API, one module per kind."""
+
+from modelfleet.api.v1alpha1.engine import Engine
+from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
+from modelfleet.api.v1alpha1.model import Model
+
+KINDS = (Model, GPUNodePool, Engine)
+
+__all__ = ["KINDS", "Engine", "GPUNodePool", "Model"]

@@ -1,0 +1,187 @@
+"""`Engine`: a serving engine as data, so that a new one needs YAML and no code."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from modelfleet.api.conditions import Conditions
+from modelfleet.api.schema import (
+    ATOMIC,
+    SET,
+    Column,
+    Image,
+    Kind,
+    Names,
+    Quantity,
+    Schema,
+    list_map,
+)
+from modelfleet.api.v1alpha1.model import EnvVar
+
+Text = Annotated[str, Field(max_length=4096)]
+Path = Annotated[str, Field(pattern=r"^/[^\s]*$", max_length=256)]
+Scheme = Literal["hf", "oci", "s3", "gs", "https", "ollama", "pvc"]
+Version = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+){0,2}$", max_length=32)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+When = Literal["Always", "GPU", "NoGPU", "MultiGPU", "Revision", "Adapters", "Drain"]
+Signal = Literal[
+    "running",
+    "waiting",
+    "kvCacheUsage",
+    "promptTokens",
+    "generationTokens",
+    "timeToFirstToken",
+    "timePerOutputToken",
+    "succeeded",
+    "errors",
+    "preemptions",
+]
+
+
+class ArgumentGroup(Schema):
+    """Arguments that are given together, and when.
+
+    Placeholders in `values`: `{model}` (what the source gives the engine), `{revision}`, `{port}`,
+    `{gpus}`, `{name}` (the first served name), `{names}` (alone in a value: one argument for
+    each served name), `{adapters}` (alone in a value: one argument for each adapter, by
+    `adapters.argument`), `{drainSeconds}`. A literal brace is written twice.
+    """
+
+    values: Annotated[
+        tuple[Text, ...], Field(min_length=1, max_length=32, json_schema_extra=ATOMIC)
+    ]
+    when: When | None = Field(default=None, description="none: always")
+    since: Version | None = Field(
+        default=None, description="first engine version that knows them; an unknown version is new"
+    )
+
+
+class SourceSupport(Schema):
+    """How the engine reads one scheme of `Model.spec.source.uri`.
+
+    Placeholders in `model`: `{uri}`, `{path}` (the URI without its scheme), `{mount}` (where an
+    oci image or a claim is mounted; for a claim, its path is added).
+    """
+
+    scheme: Scheme
+    model: Text = Field(description="the value of {model}")
+    args: Annotated[tuple[Text, ...], Field(max_length=32, json_schema_extra=ATOMIC)] = ()
+    env: Annotated[
+        tuple[EnvVar, ...], Field(max_length=32, json_schema_extra=list_map("name"))
+    ] = ()
+    token_env: Annotated[str, Field(max_length=256)] | None = Field(
+        default=None, description="variable that takes the key `token` of spec.source.secretRef"
+    )
+
+
+class AdapterSupport(Schema):
+    """How adapters are given at the start. Placeholders: `{name}`, `{path}`, `{index}`."""
+
+    argument: Text
+    schemes: Annotated[tuple[Scheme, ...], Field(min_length=1, max_length=8, json_schema_extra=SET)]
+
+
+class Probes(Schema):
+    """HTTP paths on the engine's port. The startup probe's budget is the Model's deadline."""
+
+    startup: Path
+    readiness: Path
+    liveness: Path
+    period_seconds: Annotated[int, Field(ge=1, le=300)] = 5
+
+
+class DrainSupport(Schema):
+    """What the engine does on SIGTERM, and what we do first.
+
+    `Finishes`: it ends its requests by itself, within its argument or the grace period.
+    `Cuts`: it drops running requests, so `preStopSeconds` covers only routes that are still moving
+    and the drain must happen before SIGTERM.
+    """
+
+    on_sigterm: Literal["Finishes", "Cuts"]
+    pre_stop_seconds: Annotated[int, Field(ge=0, le=300)] = 5
+
+
+class MetricNames(Schema):
+    """The names under which a signal may be found, newest first."""
+
+    signal: Signal
+    names: Annotated[
+        tuple[Annotated[str, Field(max_length=256)], ...],
+        Field(min_length=1, max_length=8, json_schema_extra=ATOMIC),
+    ]
+
+
+class Metrics(Schema):
+    """Where the engine's Prometheus page is. Absent: the engine has none."""
+
+    path: Path = "/metrics"
+    port: Port | None = Field(default=None, description="none: the engine's port")
+    signals: Annotated[
+        tuple[MetricNames, ...], Field(max_length=32, json_schema_extra=list_map("signal"))
+    ] = ()
+
+
+class Security(Schema):
+    """The user that the engine's image runs as; root is refused."""
+
+    run_as_user: Annotated[int, Field(ge=1, le=4294967294)] = 65532
+    read_only_root: bool = True
+
+
+class Defaults(Schema):
+    """Resources of a replica where the Model does not say."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    shared_memory: Quantity | None = None
+
+
+class EngineSpec(Schema):
+    """How the engine is started, probed, drained and read."""
+
+    image: Image
+    version: Version | None = Field(
+        default=None, description="of the default image; else taken from the image's tag"
+    )
+    minimum_version: Version | None = Field(
+        default=None, description="older images are refused: what is written here does not hold"
+    )
+    command: Annotated[tuple[Text, ...], Field(max_length=16, json_schema_extra=ATOMIC)] = ()
+    args: Annotated[tuple[ArgumentGroup, ...], Field(max_length=64, json_schema_extra=ATOMIC)] = ()
+    env: Annotated[
+        tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))
+    ] = ()
+    port: Port
+    sources: Annotated[
+        tuple[SourceSupport, ...],
+        Field(min_length=1, max_length=8, json_schema_extra=list_map("scheme")),
+    ]
+    probes: Probes
+    drain: DrainSupport
+    metrics: Metrics | None = None
+    adapters: AdapterSupport | None = None
+    security: Security = Field(default_factory=Security)
+    defaults: Defaults = Field(default_factory=Defaults)
+
+
+class EngineStatus(Schema):
+    """Whether the document can be used."""
+
+    observed_generation: int = -1
+    conditions: Conditions = ()
+
+
+class Engine(Kind):
+    """A serving engine. An object replaces the built-in of the same name."""
+
+    names: ClassVar[Names] = Names(kind="Engine", plural="engines", short="eng", scope="Cluster")
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(name="Image", path=".spec.image"),
+        Column(name="Port", path=".spec.port", type="integer"),
+        Column(name="Status", path='.status.conditions[?(@.type=="Ready")].reason'),
+        Column(name="Age", path=".metadata.creationTimestamp", type="date"),
+    )
+
+    spec: EngineSpec
+    status: EngineStatus = Field(default_factory=EngineStatus)

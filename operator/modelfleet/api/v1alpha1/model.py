@@ -1,0 +1,326 @@
+"""`Model`: a desired model server. Start reading here: this is what a user can ask for."""
+
+import re
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from modelfleet.api.conditions import Conditions
+from modelfleet.api.schema import (
+    ATOMIC,
+    Column,
+    DnsLabel,
+    DnsName,
+    EnvName,
+    Image,
+    Kind,
+    Labels,
+    LabelValue,
+    Names,
+    QualifiedName,
+    Quantity,
+    Schema,
+    list_map,
+    rule,
+)
+
+MAX_NAME = 50
+"""A Model's name and its children's suffixes fit into the 63 characters of a Service's name."""
+
+NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+URI_PATTERN = r"^(hf|oci|s3|gs|https|ollama|pvc)://[^\s?#]+$"
+
+
+class LocalRef(Schema):
+    """An object of the same namespace. There is no other kind of reference."""
+
+    name: DnsName
+
+
+class SecretKey(Schema):
+    """One key of a Secret of the same namespace."""
+
+    name: DnsName
+    key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
+    optional: bool | None = None
+
+
+class EnvSource(Schema):
+    """Where a variable's value comes from."""
+
+    secret_key_ref: SecretKey | None = None
+    config_map_key_ref: SecretKey | None = None
+
+    @rule(
+        "has(self.secretKeyRef) != has(self.configMapKeyRef)",
+        "give exactly one of secretKeyRef and configMapKeyRef",
+    )
+    def one_of(self) -> bool:
+        """Hold for exactly one source."""
+        return (self.secret_key_ref is None) != (self.config_map_key_ref is None)
+
+
+class EnvVar(Schema):
+    """One environment variable of the engine."""
+
+    name: EnvName
+    value: Annotated[str, Field(max_length=4096)] | None = None
+    value_from: EnvSource | None = None
+
+    @rule("!(has(self.value) && has(self.valueFrom))", "give value or valueFrom, not both")
+    def one_of(self) -> bool:
+        """Hold for at most one of the two."""
+        return self.value is None or self.value_from is None
+
+
+class Source(Schema):
+    """Where the weights come from. The engine must understand the scheme; `Stalled` says if not."""
+
+    uri: Annotated[
+        str,
+        Field(
+            pattern=URI_PATTERN,
+            max_length=1024,
+            description="hf://org/name, oci://image, s3://, gs://, https://, pvc://claim/path or ollama://name",
+        ),
+    ]
+    revision: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^[A-Za-z0-9][-A-Za-z0-9._/:]*$",
+                max_length=256,
+                description="commit, tag or digest; leave out for the publisher's default",
+            ),
+        ]
+        | None
+    ) = None
+    secret_ref: LocalRef | None = Field(
+        default=None, description="Secret of the same namespace; its key `token` goes to the engine"
+    )
+
+    @rule("!self.uri.contains('..')", "a path must not contain '..'", ".uri")
+    def no_traversal(self) -> bool:
+        """Refuse paths that climb."""
+        return ".." not in self.uri
+
+    @rule(
+        r"!self.uri.startsWith('hf://') || self.uri.matches('^hf://[A-Za-z0-9][-A-Za-z0-9._]*/[A-Za-z0-9][-A-Za-z0-9._]*$')",
+        "write hf://organisation/name",
+        ".uri",
+    )
+    def names_a_repository(self) -> bool:
+        """Hold for `hf://organisation/name`."""
+        part = r"[A-Za-z0-9][-A-Za-z0-9._]*"
+        return not self.uri.startswith("hf://") or bool(
+            re.fullmatch(f"hf://{part}/{part}", self.uri)
+        )
+
+    @rule(
+        r"!self.uri.startsWith('pvc://') || self.uri.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._][-A-Za-z0-9._]*)*$')",
+        "write pvc://claim or pvc://claim/path",
+        ".uri",
+    )
+    def names_a_claim(self) -> bool:
+        """Hold for `pvc://claim/path`."""
+        claim, path = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", r"(/[A-Za-z0-9._][-A-Za-z0-9._]*)*"
+        return not self.uri.startswith("pvc://") or bool(
+            re.fullmatch(f"pvc://{claim}{path}", self.uri)
+        )
+
+
+class EngineChoice(Schema):
+    """Which engine serves the model, and what is added to its defaults."""
+
+    name: DnsLabel = Field(
+        description="an Engine: vllm, sglang, llama-cpp, tei, ollama, triton or your own"
+    )
+    image: Image | None = Field(default=None, description="instead of the engine's own image")
+    args: Annotated[
+        tuple[Annotated[str, Field(max_length=4096)], ...],
+        Field(max_length=128, json_schema_extra=ATOMIC),
+    ] = ()
+    env: Annotated[
+        tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))
+    ] = ()
+
+
+class Resources(Schema):
+    """What one replica takes. The GPU's resource name belongs to the pool."""
+
+    gpus: Annotated[int, Field(ge=0, le=64)] = 0
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+    shared_memory: Quantity | None = Field(default=None, description="size of /dev/shm")
+
+
+class Toleration(Schema):
+    """A core/v1 Toleration."""
+
+    key: QualifiedName | None = None
+    operator: Annotated[str, Field(pattern=r"^(Exists|Equal)$", max_length=6)] | None = None
+    value: LabelValue | None = None
+    effect: (
+        Annotated[str, Field(pattern=r"^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16)]
+        | None
+    ) = None
+    toleration_seconds: int | None = None
+
+
+Tolerations = Annotated[tuple[Toleration, ...], Field(max_length=32, json_schema_extra=ATOMIC)]
+AnnotationValues = Annotated[
+    dict[QualifiedName, Annotated[str, Field(max_length=4096)]], Field(max_length=32)
+]
+
+
+class PodTemplate(Schema):
+    """The parts of a pod that a platform team adds. Everything else is the operator's."""
+
+    labels: Labels = Field(default_factory=dict)
+    annotations: AnnotationValues = Field(default_factory=dict)
+    node_selector: Labels = Field(default_factory=dict)
+    tolerations: Tolerations = ()
+    service_account_name: DnsName | None = None
+    priority_class_name: DnsName | None = None
+    runtime_class_name: DnsName | None = None
+    image_pull_secrets: Annotated[
+        tuple[LocalRef, ...], Field(max_length=8, json_schema_extra=list_map("name"))
+    ] = ()
+
+    @rule(
+        "!has(self.labels) || self.labels.all(k, !k.startsWith('modelfleet.dev/') "
+        "|| k == 'modelfleet.dev/team')",
+        "labels under modelfleet.dev/ belong to the operator (modelfleet.dev/team is yours)",
+        ".labels",
+    )
+    def own_labels(self) -> bool:
+        """Keep users off the labels that select pods."""
+        return all(
+            not key.startswith("modelfleet.dev/") or key == "modelfleet.dev/team"
+            for key in self.labels
+        )
+
+
+class Adapter(Schema):
+    """A LoRA adapter that is loaded with the model at its start."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9._]*$", max_length=63)]
+    source: Source
+
+
+class Startup(Schema):
+    """How long a start may take."""
+
+    deadline_seconds: Annotated[int, Field(ge=10, le=86400)] = 1800
+
+
+class Drain(Schema):
+    """How long a leaving replica may finish its requests."""
+
+    timeout_seconds: Annotated[int, Field(ge=0, le=3600)] = 120
+
+
+ServedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9._/:]*$", max_length=128)]
+
+
+class ModelSpec(Schema):
+    """The model that a user wants to be served."""
+
+    source: Source
+    license: Annotated[str, Field(pattern=r"^[^\n\r]*$", max_length=128)] | None = Field(
+        default=None, description="SPDX expression, or the name that the publisher gave"
+    )
+    engine: EngineChoice
+    resources: Resources = Field(default_factory=Resources)
+    node_pools: Annotated[
+        tuple[DnsName, ...],
+        Field(
+            max_length=16,
+            json_schema_extra=ATOMIC,
+            description="GPUNodePools in order of preference; none: every pool, by name",
+        ),
+    ] = ()
+    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    adapters: Annotated[
+        tuple[Adapter, ...], Field(max_length=32, json_schema_extra=list_map("name"))
+    ] = ()
+    startup: Startup = Field(default_factory=Startup)
+    drain: Drain = Field(default_factory=Drain)
+    pod_template: PodTemplate = Field(default_factory=PodTemplate)
+    served_names: Annotated[
+        tuple[ServedName, ...],
+        Field(
+            max_length=16,
+            json_schema_extra=ATOMIC,
+            description="names that requests use; none: the Model's name",
+        ),
+    ] = ()
+    revision_history_limit: Annotated[int, Field(ge=1, le=50)] = 10
+    paused: bool = False
+
+    @rule(
+        "!has(self.nodePools) || self.nodePools.all(x, self.nodePools.exists_one(y, x == y))",
+        "a pool is named twice",
+        ".nodePools",
+    )
+    def pools_once(self) -> bool:
+        """Hold where each pool is named once."""
+        return len(set(self.node_pools)) == len(self.node_pools)
+
+
+class StartupPhases(Schema):
+    """The last cold start of a replica, in whole seconds; the phases sum to the total."""
+
+    scheduling_seconds: Annotated[int, Field(ge=0)] = Field(description="until a node was found")
+    pulling_seconds: Annotated[int, Field(ge=0)] = Field(description="until the container ran")
+    loading_seconds: Annotated[int, Field(ge=0)] = Field(description="until the engine was ready")
+    total_seconds: Annotated[int, Field(ge=0)]
+
+
+class ModelStatus(Schema):
+    """What is so. `Ready` sums it up; `Reconciling` waits; `Stalled` needs a person."""
+
+    observed_generation: int = -1
+    conditions: Conditions = ()
+    replicas: Annotated[int, Field(ge=0)] = 0
+    ready_replicas: Annotated[int, Field(ge=0)] = 0
+    selector: Annotated[str, Field(max_length=512)] | None = None
+    endpoint: Annotated[str, Field(max_length=512)] | None = None
+    current_revision: Annotated[str, Field(max_length=63)] | None = None
+    stable_revision: Annotated[str, Field(max_length=63)] | None = None
+    startup: StartupPhases | None = None
+
+
+class Model(Kind):
+    """A model that is served in this cluster."""
+
+    names: ClassVar[Names] = Names(kind="Model", plural="models", short="mdl")
+    scale: ClassVar[dict[str, str] | None] = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    }
+    selectable: ClassVar[tuple[str, ...]] = (".spec.engine.name", ".spec.source.uri")
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(name="Engine", path=".spec.engine.name"),
+        Column(name="GPUs", path=".spec.resources.gpus", type="integer"),
+        Column(name="Desired", path=".spec.replicas", type="integer"),
+        Column(name="Ready", path=".status.readyReplicas", type="integer"),
+        Column(name="Status", path='.status.conditions[?(@.type=="Ready")].reason'),
+        Column(name="Revision", path=".status.currentRevision", priority=1),
+        Column(name="Source", path=".spec.source.uri", priority=1),
+        Column(name="Message", path='.status.conditions[?(@.type=="Ready")].message', priority=1),
+        Column(name="Age", path=".metadata.creationTimestamp", type="date"),
+    )
+
+    spec: ModelSpec
+    status: ModelStatus = Field(default_factory=ModelStatus)
+
+    @rule(
+        f"size(self.metadata.name) <= {MAX_NAME} && self.metadata.name.matches('{NAME_PATTERN}')",
+        f"metadata.name: at most {MAX_NAME} characters, lower case, digits and '-', a letter first",
+    )
+    def fits(self) -> bool:
+        """Leave room for the suffixes of the children's names."""
+        name = self.metadata.name
+        return len(name) <= MAX_NAME and bool(re.fullmatch(NAME_PATTERN, name))

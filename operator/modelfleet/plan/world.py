@@ -1,0 +1,203 @@
+"""The values that decisions are made from and made of. `cluster` fills them and carries them out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from modelfleet.api.v1alpha1.engine import Engine
+from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool, GPUNodePoolStatus
+from modelfleet.api.v1alpha1.model import ModelStatus
+
+Manifest = Mapping[str, Any]
+"""A whole object as the API server takes it, with only the fields that we own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """An object by name. `uid` guards a deletion against a namesake."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a container does not run yet, in the kubelet's words."""
+
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a container ended last."""
+
+    code: int
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """A replica. An instant is None where it has not come or is not known."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+    model: str = ""
+    revision: str = ""
+    node: str | None = None
+    requests: tuple[tuple[str, int], ...] = ()
+    """Extended resources, as in (("nvidia.com/gpu", 1),)."""
+    created_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    """When the engine's container started, for the last time."""
+    ready_at: datetime | None = None
+    ready: bool = False
+    serving: bool = True
+    terminating: bool = False
+    finished: bool = False
+    """Succeeded, failed or evicted: it holds no GPU and will not come back."""
+    restarts: int = 0
+    unschedulable: str | None = None
+    """The scheduler's message, where it found no node."""
+    waiting: Waiting | None = None
+    last_exit: Exit | None = None
+    failure: str = ""
+    """`status.reason` of a finished pod, as in Evicted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One revision's Deployment, as it is."""
+
+    name: str
+    revision: str
+    uid: str = ""
+    replicas: int = 0
+    """What its spec asks for."""
+    existing: int = 0
+    """Pods that the controller counts."""
+    observed: bool = True
+    """Whether the controller has seen the newest spec."""
+    failure: str | None = None
+    """Message of the condition ReplicaFailure: quota, admission."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """An immutable snapshot: what was asked for, and the pod template that came of it."""
+
+    name: str
+    hash: str
+    number: int
+    template: Manifest
+    uid: str = ""
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """The parts of a node that pools and diagnoses need."""
+
+    name: str
+    labels: Mapping[str, str]
+    allocatable: tuple[tuple[str, int], ...] = ()
+    """Extended resources."""
+    ready: bool = True
+    schedulable: bool = True
+    """Not cordoned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceleratorFacts:
+    """GPUs of one product in one pool."""
+
+    name: str
+    nodes: int
+    total: int
+    allocated: int
+    largest_free_block: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A GPUNodePool with what is free in it. GPUs of nodes that are not ready count as nothing."""
+
+    pool: GPUNodePool
+    nodes: int = 0
+    ready_nodes: int = 0
+    """Ready and not cordoned."""
+    total: int = 0
+    allocated: int = 0
+    free_blocks: Mapping[int, int] = field(default_factory=dict)
+    """Free GPUs on a ready node → number of such nodes."""
+    accelerators: tuple[AcceleratorFacts, ...] = ()
+    shared_with: tuple[str, ...] = ()
+    """Other pools that claim one of its nodes."""
+
+    @property
+    def name(self) -> str:
+        """The pool's name."""
+        return self.pool.metadata.name
+
+    @property
+    def free(self) -> int:
+        """Free GPUs in all, however scattered."""
+        return sum(block * nodes for block, nodes in self.free_blocks.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """All that a decision about one Model may look at."""
+
+    now: datetime
+    engine: Engine | None
+    known_engines: tuple[str, ...] = ()
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    """Every pool of the cluster by name."""
+    revisions: tuple[Revision, ...] = ()
+    """Ours, oldest first."""
+    deployments: Mapping[str, Deployment] = field(default_factory=dict)
+    """Ours, by revision hash."""
+    pods: tuple[Pod, ...] = ()
+    lost_nodes: frozenset[str] = frozenset()
+    """Nodes of these pods that are not ready or gone."""
+    taken: tuple[str, ...] = ()
+    """Names of our children that belong to somebody else, as in `Service chat`."""
+    refused: tuple[str, ...] = ()
+    """What the API server answered to our last writes, where it refused them for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """An event for the object's owner to read."""
+
+    type: Literal["Normal", "Warning"]
+    reason: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A complete answer: what to write, what to delete, what to report, when to look again."""
+
+    status: ModelStatus
+    apply: tuple[Manifest, ...] = ()
+    delete: tuple[Ref, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    waits_for_capacity: bool = False
+    """Wake the Model when a GPU becomes free."""
+    look_again_in: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPlan:
+    """The same for a GPUNodePool, which has no children."""
+
+    status: GPUNodePoolStatus
+    notices: tuple[Notice, ...] = ()
