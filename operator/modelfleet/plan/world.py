@@ -1,4 +1,4 @@
-"""The values that decisions are made from and made of. `cluster` fills them and carries them out."""
+"""The values that decisions are made from and made of; `cluster` fills and carries them out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
