@@ -13,6 +13,37 @@ Manifest = Mapping[str, Any]
 """A whole object as the API server takes it, with only the fields that we own."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """One object to look at: the unit of work."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An object that does not parse: another version wrote it, or its CRD was tampered with."""
+
+    key: Key
+    uid: str
+    generation: int
+    error: str
+    old: ModelStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What the API server would not take, and what it was not asked for."""
+
+    taken: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.taken or self.refused)
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
     """An object by name. `uid` guards a deletion against a namesake."""
@@ -38,6 +69,8 @@ class Exit:
     code: int
     reason: str = ""
     message: str = ""
+    seconds: int | None = None
+    """How long the container had run, where both instants are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +91,12 @@ class Pod:
     """When the engine's container started, for the last time."""
     ready_at: datetime | None = None
     ready: bool = False
+    unready_at: datetime | None = None
+    """When it stopped being ready; None if it is ready or, as far as is known, never was."""
     serving: bool = True
     terminating: bool = False
+    gone_by: datetime | None = None
+    """When the grace period of a terminating pod ends: its deletionTimestamp."""
     finished: bool = False
     """Succeeded, failed or evicted: it holds no GPU and will not come back."""
     restarts: int = 0
@@ -69,6 +106,10 @@ class Pod:
     last_exit: Exit | None = None
     failure: str = ""
     """`status.reason` of a finished pod, as in Evicted."""
+    failure_message: str = ""
+    """`status.message` of a finished pod: what the kubelet says about an eviction."""
+    pools: tuple[str, ...] = ()
+    """Pools that its node belongs to; none where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +180,12 @@ class Pool:
     accelerators: tuple[AcceleratorFacts, ...] = ()
     shared_with: tuple[str, ...] = ()
     """Other pools that claim one of its nodes."""
+    shared_node: str = ""
+    """One of those nodes, the first by name."""
+    largest_node: int = 0
+    """Most GPUs of one node, ready or not, taken or free: no replica can be larger."""
+    other_resources: tuple[str, ...] = ()
+    """Extended resources of its nodes, where none has the pool's own."""
 
     @property
     def name(self) -> str:
