@@ -1,9 +1,78 @@
-# Everything a newcomer needs: `make demo` and `make test`.
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
 SHELL := /bin/bash
-PY := .venv/bin/python
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+PY := $(BIN)/python
+SOURCES := operator devcluster tests
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.DEFAULT_GOAL := help
+# The environment is made with uv where it is installed, else with venv and pip. Both install what
+# requirements.lock pins; the stamp makes a changed lock or project file install again.
+.venv/installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11 (found: $$($(PYTHON) -V 2>&1))"; exit 1; }
+	@if command -v uv >/dev/null; then \
+	  [ -x $(PY) ] || uv venv -q --python $(PYTHON) .venv; \
+	  uv pip install -q --python $(PY) --require-hashes -r requirements.lock && \
+	  uv pip install -q --python $(PY) --no-deps -e .; \
+	else \
+	  [ -x $(BIN)/pip ] || $(PYTHON) -m venv .venv; \
+	  $(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(BIN)/pip install -q --disable-pip-version-check --no-deps -e .; \
+	fi
+	@touch $@
+
+.PHONY: venv
+venv: .venv/installed ## Make .venv with everything that is needed
+
+.PHONY: demo
+demo: venv ## Show modelfleet on a real control plane with simulated GPUs, on this machine
+	@$(PY) -m devcluster.demo up
+
+.PHONY: demo-down
+demo-down: venv ## Remove the demo
+	@$(PY) -m devcluster.demo down
+
+.PHONY: test
+test: venv ## Run the unit, behaviour and cluster tests
+	@$(PY) -m devcluster build
+	@$(PY) -m devcluster run test --pool h100=2x8:NVIDIA-H100-80GB-HBM3 --pool l40s=2x4:NVIDIA-L40S \
+	  --pool a10=2x1:NVIDIA-A10 --cpu-nodes 2 --pull-seconds 0.2 --load-seconds 0.5 -- \
+	  $(PY) -m pytest -q tests
+
+.PHONY: test-fast
+test-fast: venv ## Run the unit and behaviour tests: seconds, no cluster
+	@$(PY) -m pytest -q tests/unit tests/behaviour
+
+.PHONY: check
+check: venv ## Lint, types, layers, unit and behaviour tests, generated files
+	@! test -e operator/__init__.py || { echo "operator/__init__.py breaks the standard library"; exit 1; }
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check -q $(SOURCES)
+	@$(BIN)/mypy operator/modelfleet devcluster
+	@$(BIN)/lint-imports | tail -n 12
+	@$(PY) -m modelfleet crds --check crds
+	@$(PY) -m pytest -q tests/unit tests/behaviour
+
+.PHONY: generate
+generate: venv ## Write the generated files: CRDs
+	@$(PY) -m modelfleet crds --write crds
+
+.PHONY: lock
+lock: ## Pin what CI installs (needs uv)
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --group dev pyproject.toml -o requirements.lock
+
+.PHONY: bench
+bench: venv ## Create 100 and 1,000 Models at once and report seconds, writes, CPU and memory
+	@$(PY) -m devcluster build
+	@$(PY) -m tests.bench
+
+.PHONY: clean
+clean: ## Remove .venv and caches of this folder; built tools stay in ~/.cache/modelfleet
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

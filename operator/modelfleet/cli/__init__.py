@@ -1,0 +1,10 @@
+"""What people run: reads, plans offline, prints."""
+
+from collections.abc import Mapping
+
+import click
+
+from modelfleet.cli.crds import crds
+from modelfleet.cli.plan import plan
+
+COMMANDS: Mapping[str, click.Command] = {"plan": plan, "crds": crds}

@@ -1,0 +1,237 @@
+"""The real cluster behind `reconcile`: reads caches, writes what differs, reports once."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import orjson
+from pydantic import BaseModel
+
+from modelfleet import clock
+from modelfleet.api import labels
+from modelfleet.api.schema import Kind
+from modelfleet.api.v1alpha1.engine import Engine
+from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
+from modelfleet.api.v1alpha1.model import Model, ModelStatus
+from modelfleet.cluster import children, errors, rest
+from modelfleet.cluster.apply import Applier
+from modelfleet.cluster.caches import Caches
+from modelfleet.cluster.children import Child
+from modelfleet.cluster.events import Recorder
+from modelfleet.cluster.session import Session
+from modelfleet.engines import BUILT_IN
+from modelfleet.plan.status import is_urgent
+from modelfleet.plan.world import (
+    Deployment,
+    Key,
+    Manifest,
+    Notice,
+    Observed,
+    Plan,
+    Pool,
+    Ref,
+    Refusals,
+    Revision,
+    Unreadable,
+)
+
+GUESSABLE = ("Service", "ServiceAccount", "PodDisruptionBudget")
+"""Children named like the Model: somebody else may have taken the name. Others carry a hash."""
+
+STATUS_PAUSE = 2.0
+"""Seconds between two writes of a status in which only a phase or a count has moved."""
+
+
+class Verdict(Protocol):
+    """What is reported of an object that has no children."""
+
+    @property
+    def status(self) -> BaseModel: ...
+    @property
+    def notices(self) -> tuple[Notice, ...]: ...
+
+
+class LiveCluster:
+    """Reads come from caches and never wait. Writes raise Unavailable when worth a retry."""
+
+    def __init__(
+        self,
+        session: Session,
+        caches: Caches,
+        applier: Applier,
+        recorder: Recorder,
+        now: Callable[[], datetime] = clock.utc_now,
+    ) -> None:
+        self._session, self._caches = session, caches
+        self._applier, self._recorder, self.now = applier, recorder, now
+        self._reported: dict[Key, float] = {}
+
+    # --- reading -------------------------------------------------------------
+
+    def model(self, key: Key) -> Model | Unreadable | None:
+        """Return a Model as it was last seen."""
+        found = self._caches.models.get(key.namespace, key.name)
+        if found is None:
+            self._reported.pop(key, None)
+        return found
+
+    def pool(self, key: Key) -> Pool | None:
+        """Return a pool with what is free in it."""
+        return self._caches.gpus.pool(key.name) if key.name in self._caches.gpus else None
+
+    def engine(self, key: Key) -> Engine | None:
+        """Return an Engine object; built-in ones are not objects."""
+        return self._caches.engines.get("", key.name)
+
+    def observe(self, model: Model) -> Observed:
+        """Return all that a decision about a Model may look at."""
+        family = (model.metadata.namespace, model.metadata.name)
+        name = model.spec.engine.name
+        engine = self._caches.engines.get("", name) or BUILT_IN.get(name)
+        own = {one.metadata.name for one in self._caches.engines}
+        pods = tuple(self._caches.pods.by("model", family))
+        revisions = (one.facts for one in self._children("ControllerRevision", family))
+        deployments = (one.facts for one in self._children("Deployment", family))
+        return Observed(
+            now=self.now(),
+            engine=engine,
+            known_engines=tuple(sorted(own | set(BUILT_IN))),
+            pools=self._caches.gpus.pools() if model.spec.resources.gpus else {},
+            revisions=tuple(
+                sorted(
+                    (one for one in revisions if isinstance(one, Revision)),
+                    key=lambda one: (one.number, one.name),
+                )
+            ),
+            deployments={one.revision: one for one in deployments if isinstance(one, Deployment)},
+            pods=pods,
+            lost_nodes=frozenset(one.node for one in pods if one.node and self._lost(one.node)),
+        )
+
+    def _children(self, kind: str, family: children.Family) -> list[Child]:
+        return self._caches.children[kind].by("model", family)
+
+    def _lost(self, node: str) -> bool:
+        found = self._caches.gpus.node(node)
+        return found is None or not found.ready
+
+    # --- writing -------------------------------------------------------------
+
+    async def write(self, model: Model, plan: Plan) -> Refusals:
+        """Apply and delete what differs. Returns what was refused for good; safe to repeat."""
+        if taken := [ref for one in plan.apply if (ref := await self._taken(model, one))]:
+            return Refusals(taken=tuple(taken))
+        try:
+            for manifest in plan.apply:
+                await self._apply(manifest)
+            for ref in plan.delete:
+                await self._delete(ref)
+        except errors.Rejected as error:
+            return Refusals(refused=(str(error),))
+        return Refusals()
+
+    async def _taken(self, model: Model, manifest: Manifest) -> str | None:
+        """Return what to call an object that is somebody else's, or None.
+
+        Raises Conflict while the garbage collector still holds a namesake's child.
+        """
+        kind, meta = manifest["kind"], manifest["metadata"]
+        known = self._caches.children[kind].get(meta["namespace"], meta["name"])
+        if known is None and kind not in GUESSABLE:
+            return None
+        found = (known.owner, known.model) if known else await self._look_up(manifest)
+        if found is None:
+            return None
+        owner, by_label = found
+        if owner is None:
+            return None if by_label == model.metadata.name else f"{kind} {meta['name']}"
+        if owner.uid == model.metadata.uid:
+            return None
+        if (owner.kind, owner.name) == ("Model", model.metadata.name):
+            raise errors.Conflict(f"{kind} {meta['name']} of a deleted Model is not gone yet")
+        return f"{kind} {meta['name']}"
+
+    async def _look_up(self, manifest: Manifest) -> tuple[children.Owner | None, str] | None:
+        try:
+            raw = await self._session.get(rest.endpoint_of(manifest))
+        except errors.NotFound:
+            return None
+        own = raw["metadata"].get("labels") or {}
+        ours = own.get(labels.MANAGED_BY) == labels.FIELD_MANAGER
+        return children.owner(raw), own.get(labels.MODEL, "") if ours else ""
+
+    async def _apply(self, manifest: Manifest) -> None:
+        meta, store = manifest["metadata"], self._caches.children[manifest["kind"]]
+        known = store.get(meta["namespace"], meta["name"])
+        live = orjson.loads(known.raw) if known else None
+        written, _ = await self._applier.apply(manifest, live)
+        if written is not live:
+            store.put(written)
+
+    async def _delete(self, ref: Ref) -> None:
+        await self._applier.delete(ref)
+
+    # --- reporting -----------------------------------------------------------
+
+    async def report(self, key: Key, model: Model | Unreadable, plan: Plan) -> timedelta:
+        """Write the status if a user would act on the difference. Return when to look again."""
+        self._note_waiting(key, plan.waits_for_capacity)
+        old = model.old if isinstance(model, Unreadable) else model.status
+        if plan.status == old:
+            return plan.look_again_in
+        if pause := self._pause(key, old, plan.status):
+            return min(pause, plan.look_again_in)
+        uid = model.uid if isinstance(model, Unreadable) else model.metadata.uid
+        self._reported[key] = clock.monotonic()
+        await self._patch_status(key, uid, plan)
+        return plan.look_again_in
+
+    def _note_waiting(self, key: Key, waits: bool) -> None:
+        (self._caches.waiting.add if waits else self._caches.waiting.discard)(key)
+
+    def _pause(self, key: Key, old: ModelStatus, new: ModelStatus) -> timedelta | None:
+        if is_urgent(old, new):
+            return None
+        left = self._reported.get(key, -STATUS_PAUSE) + STATUS_PAUSE - clock.monotonic()
+        return timedelta(seconds=left) if left > 0 else None
+
+    async def report_pool(self, key: Key, pool: Pool, plan: Verdict) -> None:
+        """Write a pool's status if it differs."""
+        await self._report_kind(key, pool.pool, plan)
+
+    async def report_engine(self, key: Key, engine: Engine, plan: Verdict) -> None:
+        """Write an Engine's status if it differs."""
+        await self._report_kind(key, engine, plan)
+
+    async def _report_kind(self, key: Key, found: Kind, plan: Verdict) -> None:
+        known: GPUNodePool | Engine | None = self._caches.customs()[key.kind].get("", key.name)
+        if known is not None and known.status != plan.status:
+            await self._patch_status(key, found.metadata.uid, plan)
+
+    async def _patch_status(self, key: Key, uid: str, plan: Verdict) -> None:
+        """Replace the status. The uid makes sure that it is not a namesake's."""
+        resource = rest.BY_KIND[key.kind]
+        body = {"metadata": {"uid": uid}, "status": _dumped(plan.status)}
+        try:
+            reply = await self._session.patch(resource.at(key.namespace, key.name, "status"), body)
+        except errors.NotFound:
+            return
+        self._caches.customs()[key.kind].put(reply.body)
+        for notice in plan.notices:
+            self._recorder.record(_regarding(key, uid, reply.body), notice)
+
+
+def _dumped(status: BaseModel) -> dict[str, Any]:
+    """Return a status for a merge patch, in which null removes what is not known any more."""
+    return status.model_dump(mode="json", by_alias=True)
+
+
+def _regarding(key: Key, uid: str, raw: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "apiVersion": raw.get("apiVersion", ""),
+        "kind": key.kind,
+        "namespace": key.namespace,
+        "name": key.name,
+        "uid": uid,
+        "resourceVersion": raw["metadata"].get("resourceVersion", ""),
+    }

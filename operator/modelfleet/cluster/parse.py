@@ -1,0 +1,167 @@
+"""From what the API server sends to the values of `plan.world`. Absent is None, never zero."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from modelfleet.api import labels
+from modelfleet.plan.world import Deployment, Exit, Node, Pod, Revision, Waiting
+
+Raw = Mapping[str, Any]
+
+
+def instant(text: str | None) -> datetime | None:
+    """Return an RFC 3339 timestamp as an aware datetime, or None."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def extended(resources: Mapping[str, Any] | None) -> tuple[tuple[str, int], ...]:
+    """Return the extended resources (GPUs and the like) of a resource list.
+
+    Kubernetes takes only whole numbers of them; anything else there is somebody's mistake.
+    """
+    return tuple(
+        (sys.intern(name), int(amount))
+        for name, amount in sorted((resources or {}).items())
+        if "/" in name and str(amount).isdigit()
+    )
+
+
+def pod(raw: Raw) -> Pod:
+    """Return the value of a pod, ours or anybody's."""
+    meta, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
+    own = meta.get("labels") or {}
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    engine = _engine_status(status)
+    scheduled = conditions.get("PodScheduled", {})
+    ready = conditions.get("Ready", {})
+    return Pod(
+        namespace=sys.intern(meta["namespace"]),
+        name=meta["name"],
+        uid=meta.get("uid", ""),
+        model=own.get(labels.MODEL, ""),
+        revision=sys.intern(own.get(labels.REVISION, "")),
+        serving=own.get(labels.SERVING) == "true",
+        node=sys.intern(spec["nodeName"]) if spec.get("nodeName") else None,
+        requests=_requests(spec),
+        created_at=instant(meta.get("creationTimestamp")),
+        scheduled_at=_since(scheduled),
+        started_at=instant((engine.get("state") or {}).get("running", {}).get("startedAt")),
+        ready_at=_since(ready),
+        ready=ready.get("status") == "True",
+        terminating="deletionTimestamp" in meta,
+        finished=status.get("phase") in ("Succeeded", "Failed"),
+        failure=status.get("reason", ""),
+        restarts=engine.get("restartCount", 0),
+        unschedulable=_unschedulable(scheduled),
+        waiting=_waiting(engine),
+        last_exit=_last_exit(engine),
+    )
+
+
+def _engine_status(status: Raw) -> Raw:
+    """Return the status of the engine's container; an init container that is in trouble goes first."""
+    for one in status.get("initContainerStatuses") or ():
+        state = one.get("state") or {}
+        if state.get("waiting", {}).get("reason") not in (None, "PodInitializing"):
+            return dict(one)
+    containers = status.get("containerStatuses") or ()
+    return next((one for one in containers if one["name"] == "engine"), next(iter(containers), {}))
+
+
+def _since(condition: Raw) -> datetime | None:
+    if condition.get("status") != "True":
+        return None
+    return instant(condition.get("lastTransitionTime"))
+
+
+def _unschedulable(scheduled: Raw) -> str | None:
+    if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
+        return str(scheduled.get("message", ""))
+    return None
+
+
+def _waiting(container: Raw) -> Waiting | None:
+    state = (container.get("state") or {}).get("waiting")
+    return Waiting(state.get("reason", ""), state.get("message", "")) if state else None
+
+
+def _last_exit(container: Raw) -> Exit | None:
+    ends = (container.get("state") or {}), (container.get("lastState") or {})
+    end = next((one["terminated"] for one in ends if "terminated" in one), None)
+    if end is None:
+        return None
+    return Exit(end.get("exitCode", 0), end.get("reason", ""), end.get("message", ""))
+
+
+def _requests(spec: Raw) -> tuple[tuple[str, int], ...]:
+    """Sum the extended resources over containers; init containers count by their maximum."""
+    total: dict[str, int] = {}
+    for container in spec.get("containers") or ():
+        for name, amount in _asked(container):
+            total[name] = total.get(name, 0) + amount
+    for container in spec.get("initContainers") or ():
+        for name, amount in _asked(container):
+            total[name] = max(total.get(name, 0), amount)
+    return tuple(sorted(total.items()))
+
+
+def _asked(container: Raw) -> Iterable[tuple[str, int]]:
+    resources = container.get("resources") or {}
+    return extended({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
+
+
+def node(raw: Raw) -> Node:
+    """Return the value of a node."""
+    meta, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
+    ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
+    return Node(
+        name=sys.intern(meta["name"]),
+        labels={
+            sys.intern(key): sys.intern(value) for key, value in (meta.get("labels") or {}).items()
+        },
+        allocatable=extended(status.get("allocatable")),
+        ready=ready.get("status") == "True",
+        schedulable=not spec.get("unschedulable", False),
+    )
+
+
+def deployment(raw: Raw) -> Deployment:
+    """Return the facts of one revision's Deployment."""
+    meta, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
+    failures = (
+        one.get("message", "")
+        for one in status.get("conditions") or ()
+        if one["type"] == "ReplicaFailure" and one["status"] == "True"
+    )
+    return Deployment(
+        name=meta["name"],
+        revision=(meta.get("labels") or {}).get(labels.REVISION, ""),
+        uid=meta.get("uid", ""),
+        replicas=spec.get("replicas", 1),
+        existing=status.get("replicas", 0),
+        observed=status.get("observedGeneration", 0) >= meta.get("generation", 0),
+        failure=next(failures, None),
+    )
+
+
+def revision(raw: Raw) -> Revision:
+    """Return a kept revision with the pod template that it was given."""
+    meta = raw["metadata"]
+    return Revision(
+        name=meta["name"],
+        hash=(meta.get("labels") or {}).get(labels.REVISION, ""),
+        number=raw.get("revision", 0),
+        template=(raw.get("data") or {}).get("template", {}),
+        uid=meta.get("uid", ""),
+        created_at=instant(meta.get("creationTimestamp")),
+    )
+
+
+def slim(raw: dict[str, Any]) -> bytes:
+    """Return a child of ours as bytes, without the bookkeeping that nothing reads."""
+    meta = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
+    return orjson.dumps({**raw, "metadata": meta})

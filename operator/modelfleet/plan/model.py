@@ -1,0 +1,158 @@
+"""The contents page of all decisions about one Model."""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from modelfleet.api.conditions import Reason
+from modelfleet.api.v1alpha1.model import Model
+from modelfleet.plan import engine as engine_plan
+from modelfleet.plan import names, pools, revision
+from modelfleet.plan.objects.deployment import deployment_for
+from modelfleet.plan.objects.disruption import disruption_budget_for
+from modelfleet.plan.objects.pod import pod_template_for
+from modelfleet.plan.objects.revision import controller_revision_for
+from modelfleet.plan.objects.service import service_for
+from modelfleet.plan.objects.serviceaccount import service_account_for
+from modelfleet.plan.rollout import Rollout, rollout_for
+from modelfleet.plan.status import notices_for, status_for
+from modelfleet.plan.world import Manifest, Observed, Plan, Ref, Revision
+
+Problem = tuple[Reason, str]
+
+SETTLED = timedelta(minutes=10)
+UNSETTLED = timedelta(seconds=15)
+"""A safety net only: pods, nodes and pools wake the Model by themselves when they change."""
+
+
+def plan_for(model: Model, seen: Observed) -> Plan:
+    """Decide what to write, report and wait for. Total: every input has a plan."""
+    if model.metadata.deletion_timestamp:
+        return Plan(status=model.status)  # the garbage collector takes the children
+
+    problem = why_impossible(model, seen)
+    wanted = None if problem else wanted_revision(model, seen)
+    rollout = rollout_for(model, wanted.hash if wanted else None, seen)
+    status = status_for(model, seen, wanted.hash if wanted else None, rollout, problem)
+    idle = model.spec.paused or bool(seen.taken)
+    return Plan(
+        status=status,
+        apply=() if idle else tuple(objects_for(model, seen, wanted, rollout)),
+        delete=() if idle else tuple(leftovers(model, seen, wanted, rollout)),
+        notices=notices_for(model.status, status),
+        waits_for_capacity=rollout.waits_for_capacity,
+        look_again_in=SETTLED if rollout.done and not problem else UNSETTLED,
+    )
+
+
+def refused_before(model: Model, seen: Observed) -> Problem | None:
+    """Report what the API server refused for good when we wrote last."""
+    if not seen.refused:
+        return None
+    return Reason.REQUEST_REFUSED, f"{seen.refused[0]}. Change the spec or the policy that refuses."
+
+
+def name_taken(model: Model, seen: Observed) -> Problem | None:
+    """Never take over an object that is somebody else's."""
+    if not seen.taken:
+        return None
+    which = ", ".join(seen.taken)
+    return (
+        Reason.NAME_TAKEN,
+        f"{which} exists and is not this Model's: rename or delete one of them",
+    )
+
+
+def engine_unknown(model: Model, seen: Observed) -> Problem | None:
+    """Name the engines that there are."""
+    if seen.engine is not None:
+        return None
+    known = ", ".join(seen.known_engines)
+    name = model.spec.engine.name
+    return Reason.UNKNOWN_ENGINE, (
+        f"spec.engine.name: there is no engine {name!r}; use one of {known}, or create an Engine"
+    )
+
+
+def engine_unusable(model: Model, seen: Observed) -> Problem | None:
+    """Say what the engine cannot do with this spec."""
+    return engine_plan.why_unusable(model, seen.engine) if seen.engine else None
+
+
+def unplaceable(model: Model, seen: Observed) -> Problem | None:
+    """Say which pool is missing or can never hold a replica."""
+    return pools.why_unplaceable(model, seen.pools)
+
+
+CHECKS: tuple[Callable[[Model, Observed], Problem | None], ...] = (
+    name_taken,
+    engine_unknown,
+    engine_unusable,
+    unplaceable,
+    refused_before,
+)
+
+
+def why_impossible(model: Model, seen: Observed) -> Problem | None:
+    """Return the first reason why this spec cannot be carried out, or None."""
+    return next((why for check in CHECKS if (why := check(model, seen))), None)
+
+
+def wanted_revision(model: Model, seen: Observed) -> Revision:
+    """Return the revision that the spec asks for: a kept one with its own template, or a new one.
+
+    A kept revision that is asked for again becomes the newest, as in a Deployment's history.
+    """
+    wanted = revision.hash_for(model)
+    newest = max((kept.number for kept in seen.revisions), default=0)
+    kept = next((one for one in seen.revisions if one.hash == wanted), None)
+    if kept and kept.number == newest:
+        return kept
+    return Revision(
+        name=names.revision(model, wanted),
+        hash=wanted,
+        number=newest + 1,
+        template=kept.template if kept else _rendered(model, seen),
+    )
+
+
+def _rendered(model: Model, seen: Observed) -> Manifest:
+    assert seen.engine is not None  # `engine_unknown` holds
+    candidates = [pool.pool for pool in pools.candidates_for(model, seen.pools)]
+    return pod_template_for(model, seen.engine, candidates)
+
+
+def objects_for(
+    model: Model, seen: Observed, wanted: Revision | None, rollout: Rollout
+) -> Iterable[Manifest]:
+    """Yield every object that must be, in the order in which it is safe to create them."""
+    live = {one.hash: one for one in seen.revisions}
+    if wanted:
+        live[wanted.hash] = wanted
+        yield controller_revision_for(model, wanted)
+    if not live:
+        return
+    if not model.spec.pod_template.service_account_name:
+        yield service_account_for(model)
+    yield service_for(model)
+    yield disruption_budget_for(model)
+    for revision_hash, replicas in sorted(rollout.replicas.items()):
+        if revision_hash in live and (replicas or wanted and revision_hash == wanted.hash):
+            yield deployment_for(model, live[revision_hash], replicas)
+
+
+def leftovers(
+    model: Model, seen: Observed, wanted: Revision | None, rollout: Rollout
+) -> Iterable[Ref]:
+    """Yield what no longer has a purpose: emptied Deployments and revisions past the limit."""
+    if wanted is None:
+        return
+    namespace = model.metadata.namespace
+    live = {wanted.hash} | {one for one, replicas in rollout.replicas.items() if replicas}
+    for revision_hash, deployment in sorted(seen.deployments.items()):
+        if revision_hash not in live:
+            yield Ref("Deployment", namespace, deployment.name, deployment.uid)
+    kept = live | {model.status.stable_revision, *(pod.revision for pod in seen.pods)}
+    idle = [one for one in seen.revisions if one.hash not in kept]
+    excess = len(seen.revisions) - model.spec.revision_history_limit
+    for old in idle[: max(0, excess)]:
+        yield Ref("ControllerRevision", namespace, old.name, old.uid)
