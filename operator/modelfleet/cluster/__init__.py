@@ -1,0 +1,1 @@
+"""Kubernetes I/O: turns the API server into values, and plans into writes. Decides nothing."""

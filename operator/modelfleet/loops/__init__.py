@@ -1,0 +1,1 @@
+"""What runs on a clock: the work queue, the leader election."""

@@ -1,0 +1,109 @@
+"""Every metric that the operator exposes, with bounded labels: never a name, never a message."""
+
+import asyncio
+from collections.abc import Callable
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+)
+
+API_REQUESTS = Counter(
+    "modelfleet_api_requests_total",
+    "Requests to the API server. The code is 0 where no answer came.",
+    ("verb", "kind", "code"),
+)
+API_SECONDS = Histogram(
+    "modelfleet_api_request_seconds",
+    "Time to an answer of the API server, watches excepted.",
+    ("verb",),
+    buckets=_SECONDS,
+)
+API_RETRIES = Counter(
+    "modelfleet_api_retries_total", "Requests that were sent again.", ("verb", "kind")
+)
+
+WATCH_EVENTS = Counter(
+    "modelfleet_watch_events_total", "Events that informers received.", ("kind", "type")
+)
+WATCH_RESTARTS = Counter(
+    "modelfleet_watch_restarts_total", "Watches that ended, by how.", ("kind", "reason")
+)
+UNPARSABLE = Counter(
+    "modelfleet_unparsable_objects_total", "Objects skipped because they made no sense.", ("kind",)
+)
+STORED_OBJECTS = Gauge("modelfleet_stored_objects", "Objects kept in memory.", ("kind",))
+CALLBACK_ERRORS = Counter(
+    "modelfleet_callback_errors_total", "Defects in code that a store called back.", ("kind",)
+)
+LOST_DELETES = Counter(
+    "modelfleet_lost_deletes_total", "Objects that vanished without an event.", ("kind",)
+)
+
+WRITES = Counter(
+    "modelfleet_writes_total",
+    "Objects applied or deleted, by what came of it.",
+    ("kind", "action"),
+)
+
+QUEUE_DEPTH = Gauge("modelfleet_queue_depth", "Keys that wait for a worker.", ("queue",))
+QUEUE_WAIT = Histogram(
+    "modelfleet_queue_wait_seconds",
+    "Time from the wake of a key to its turn.",
+    ("queue",),
+    buckets=_SECONDS,
+)
+QUEUE_WORK = Histogram(
+    "modelfleet_queue_work_seconds", "Length of a turn.", ("queue", "kind"), buckets=_SECONDS
+)
+QUEUE_TURNS = Counter(
+    "modelfleet_queue_turns_total", "Turns, by how they ended.", ("queue", "kind", "outcome")
+)
+
+EVENTS = Counter(
+    "modelfleet_events_total", "Kubernetes events, by what became of them.", ("outcome",)
+)
+
+LEADER = Gauge("modelfleet_leader", "1 while this process may write.")
+LEADER_CHANGES = Counter(
+    "modelfleet_leader_changes_total", "Times that leadership came or went.", ("change",)
+)
+LEASE_FAILURES = Counter(
+    "modelfleet_lease_failures_total", "Attempts at the Lease that failed, by why.", ("reason",)
+)
+
+LOOP_LAG = Histogram(
+    "modelfleet_loop_lag_seconds",
+    "How late the event loop wakes a sleeper.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0),
+)
+
+
+async def sample_loop_lag(
+    monotonic: Callable[[], float],
+    interval: float = 0.5,
+    seen: Callable[[float], None] | None = None,
+) -> None:
+    """Measure for ever how late the loop is, in seconds; tell `seen` each sample."""
+    while True:
+        asked = monotonic()
+        await asyncio.sleep(interval)
+        lag = max(0.0, monotonic() - asked - interval)
+        LOOP_LAG.observe(lag)
+        if seen is not None:
+            seen(lag)
