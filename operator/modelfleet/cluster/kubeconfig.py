@@ -34,7 +34,9 @@ class Connection:
     namespace: str = "default"
 
 
-def find(environment: Mapping[str, str], kubeconfig: str = "", context: str = "") -> Connection:
+def find(
+    kubeconfig: str = "", context: str = "", environment: Mapping[str, str] = os.environ
+) -> Connection:
     """Return the connection that is meant. Raises ConfigError.
 
     A named kubeconfig wins, then the pod's service account, then $KUBECONFIG and ~/.kube/config.
