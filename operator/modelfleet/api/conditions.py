@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from modelfleet.api.fields import Generation, Timestamp
 from modelfleet.api.schema import Schema, list_map
 
 Truth = Literal["True", "False", "Unknown"]
@@ -74,10 +75,8 @@ class Condition(Schema):
         str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=1024)
     ]
     message: Annotated[str, Field(max_length=32768)] = ""
-    last_transition_time: Annotated[
-        str, Field(max_length=64, json_schema_extra={"format": "date-time"})
-    ]
-    observed_generation: Annotated[int, Field(ge=0)] = 0
+    last_transition_time: Timestamp
+    observed_generation: Generation = 0
 
 
 Conditions = Annotated[

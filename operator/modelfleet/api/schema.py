@@ -1,12 +1,16 @@
 """The pydantic base of every kind, and validation rules that hold in Python and CEL alike."""
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel, to_snake
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 CHECK = TypeVar("CHECK", bound=Callable[[Any], bool])
+VALIDATOR = TypeVar("VALIDATOR", bound=Callable[..., Any])
+Location = tuple[str | int, ...]
 
 
 class Rule:
@@ -27,6 +31,20 @@ def rule(cel: str, message: str, field_path: str | None = None) -> Callable[[CHE
         return check
 
     return mark
+
+
+def twin(validator: VALIDATOR) -> VALIDATOR:
+    """Mark a validator that does what the API server does by itself or by the CRD's schema.
+
+    The generator of CRDs refuses any other: Python would judge differently.
+    """
+    validator.__modelfleet_twin__ = True  # type: ignore[attr-defined]
+    return validator
+
+
+def is_twin(validator: Callable[..., Any]) -> bool:
+    """Return whether the API server is known to do the same."""
+    return getattr(validator, "__modelfleet_twin__", False) is True
 
 
 def rules_of(cls: type[BaseModel]) -> list[tuple[Rule, Callable[[Any], bool]]]:
@@ -52,13 +70,65 @@ class Schema(BaseModel):
         extra="ignore",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    @twin
+    def _leave_out_nulls(cls, given: Any) -> Any:
+        """The API server drops a null; what is required is then missing."""
+        if not isinstance(given, dict):
+            return given
+        return {name: _without_nulls(value) for name, value in given.items() if value is not None}
+
     @model_validator(mode="after")
+    @twin
     def _hold_rules(self) -> Self:
-        for found, check in rules_of(type(self)):
-            if not check(self):
-                where = f"{found.field_path.removeprefix('.')}: " if found.field_path else ""
-                raise ValueError(f"{where}{found.message}")
+        broken = [*_broken_rules(self), *_repeated_items(self)]
+        if broken:
+            raise ValidationError.from_exception_data(type(self).__name__, broken)
         return self
+
+
+def _without_nulls(value: Any) -> Any:
+    """A map's nulls are dropped like an object's; those of a list are not."""
+    if type(value) is not dict or None not in value.values():
+        return value
+    return {key: inner for key, inner in value.items() if inner is not None}
+
+
+def _broken_rules(given: Schema) -> Iterator[InitErrorDetails]:
+    for found, check in rules_of(type(given)):
+        if not check(given):
+            where = tuple(part for part in (found.field_path or "").split(".") if part)
+            yield _error("rule", found.message, where, given)
+
+
+def _repeated_items(given: Schema) -> Iterator[InitErrorDetails]:
+    """Yield the items of list-maps and list-sets that the API server calls duplicates."""
+    for name, alias, keys in _unique_lists(type(given)):
+        seen = set()
+        for index, item in enumerate(getattr(given, name)):
+            key = tuple(getattr(item, key) for key in keys) or item
+            if key in seen:
+                yield _error("duplicate", "given twice", (alias, index), item)
+            seen.add(key)
+
+
+@functools.cache
+def _unique_lists(cls: type[BaseModel]) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    """Return name, wire name and keys of each list whose items differ; a set has no keys."""
+    found = []
+    for name, field in cls.model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        if extra.get("x-kubernetes-list-type") in ("map", "set"):
+            keys: Any = extra.get("x-kubernetes-list-map-keys", ())
+            found.append((name, field.alias or name, tuple(to_snake(key) for key in keys)))
+    return tuple(found)
+
+
+def _error(kind: str, message: str, where: Location, given: Any) -> InitErrorDetails:
+    """A message may hold braces, which are no placeholders."""
+    text = PydanticCustomError(kind, "{message}", {"message": message})
+    return InitErrorDetails(type=text, loc=where, input=given)
 
 
 class Column(BaseModel):
@@ -86,7 +156,7 @@ class Names(BaseModel):
 
 
 class Metadata(Schema):
-    """The part of ObjectMeta that we read."""
+    """An ObjectMeta: the part that we read, and the rest so that it is no unknown field."""
 
     name: str
     namespace: str = ""
@@ -97,6 +167,12 @@ class Metadata(Schema):
     annotations: dict[str, str] = Field(default_factory=dict)
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
+    generate_name: str | None = None
+    finalizers: Any = None
+    managed_fields: Any = None
+    owner_references: Any = None
+    self_link: str | None = None
 
 
 class Kind(Schema):
@@ -110,46 +186,6 @@ class Kind(Schema):
     api_version: str = "modelfleet.dev/v1alpha1"
     kind: str = ""
     metadata: Metadata
-
-
-# The strings of Kubernetes. Each is bounded, so that CEL's cost estimate stays finite.
-DnsLabel = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-DnsName = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        max_length=253,
-    ),
-]
-QualifiedName = Annotated[
-    str,
-    Field(
-        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$",
-        max_length=317,
-    ),
-]
-LabelValue = Annotated[
-    str, Field(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)
-]
-Labels = Annotated[dict[QualifiedName, LabelValue], Field(max_length=32)]
-
-
-def _integer_as_text(value: Any) -> Any:
-    """YAML's `cpu: 4` is an integer; the API server takes it as it takes "4"."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Quantity = Annotated[
-    str,
-    BeforeValidator(_integer_as_text),
-    Field(
-        pattern=r"^[0-9]{1,15}(\.[0-9]{1,9})?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$",
-        max_length=32,
-        json_schema_extra={"x-kubernetes-int-or-string": True},
-    ),
-]
-EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
-Image = Annotated[str, Field(pattern=r"^[^\s]+$", min_length=1, max_length=512)]
 
 
 def list_map(*keys: str) -> dict[str, Any]:

@@ -5,25 +5,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from modelfleet.api.conditions import Conditions
-from modelfleet.api.schema import (
-    ATOMIC,
-    SET,
-    Column,
-    Image,
-    Kind,
-    Names,
-    Quantity,
-    Schema,
-    list_map,
-)
-from modelfleet.api.v1alpha1.model import EnvVar
+from modelfleet.api.fields import Between, Bool, EnvName, Generation, Image
+from modelfleet.api.schema import ATOMIC, SET, Column, Kind, Names, Schema, list_map
+from modelfleet.api.v1alpha1.model import Amounts, EnvVar
 
 Text = Annotated[str, Field(max_length=4096)]
-Path = Annotated[str, Field(pattern=r"^/[^\s]*$", max_length=256)]
+Path = Annotated[str, Field(pattern="^/[!-~]*$", max_length=256)]
 Scheme = Literal["hf", "oci", "s3", "gs", "https", "ollama", "pvc"]
 Version = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+){0,2}$", max_length=32)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-When = Literal["Always", "GPU", "NoGPU", "MultiGPU", "Revision", "Adapters", "Drain"]
+Port = Annotated[int, Between(1, 65535)]
+When = Literal["GPU", "NoGPU", "MultiGPU", "Adapters", "Drain"]
+Flag = Annotated[str, Field(pattern="^-[!-<>-~]+$", max_length=128)]
 Signal = Literal[
     "running",
     "waiting",
@@ -39,12 +31,13 @@ Signal = Literal[
 
 
 class ArgumentGroup(Schema):
-    """Arguments that are given together, and when.
+    """Arguments that are given together, and when. They give way to the same flag of the user.
 
-    Placeholders in `values`: `{model}` (what the source gives the engine), `{revision}`, `{port}`,
-    `{gpus}`, `{name}` (the first served name), `{names}` (alone in a value: one argument for
-    each served name), `{adapters}` (alone in a value: one argument for each adapter, by
-    `adapters.argument`), `{drainSeconds}`. A literal brace is written twice.
+    Placeholders in `values`: `{model}` (what the source gives the engine), `{port}`, `{gpus}`,
+    `{cache}` (a writable directory), `{drainSeconds}`, `{name}` (the first served name),
+    `{nameList}` (all, with commas), `{adapterList}` (by `adapters.argument`, with commas). Alone
+    in a value, `{names}` and `{adapters}` become one argument for each. A literal brace is
+    written twice.
     """
 
     values: Annotated[
@@ -60,25 +53,42 @@ class SourceSupport(Schema):
     """How the engine reads one scheme of `Model.spec.source.uri`.
 
     Placeholders in `model`: `{uri}`, `{path}` (the URI without its scheme), `{mount}` (where an
-    oci image or a claim is mounted; for a claim, its path is added).
+    oci image or a claim is mounted; for a claim, its path is added). In `args` and `env`:
+    `{model}`, `{cache}`; in `revisionArgs` also `{revision}`.
     """
 
     scheme: Scheme
     model: Text = Field(description="the value of {model}")
     args: Annotated[tuple[Text, ...], Field(max_length=32, json_schema_extra=ATOMIC)] = ()
+    revision_args: Annotated[tuple[Text, ...], Field(max_length=8, json_schema_extra=ATOMIC)] = (
+        Field(
+            default=(),
+            description="given with spec.source.revision; none: a revision is refused "
+            "(for oci it is the image's tag or digest and needs no argument)",
+        )
+    )
     env: Annotated[
         tuple[EnvVar, ...], Field(max_length=32, json_schema_extra=list_map("name"))
     ] = ()
-    token_env: Annotated[str, Field(max_length=256)] | None = Field(
+    token_env: EnvName | None = Field(
         default=None, description="variable that takes the key `token` of spec.source.secretRef"
+    )
+    since: Version | None = Field(
+        default=None, description="first engine version that reads it; an unknown version is new"
     )
 
 
 class AdapterSupport(Schema):
-    """How adapters are given at the start. Placeholders: `{name}`, `{path}`, `{index}`."""
+    """How adapters are given at the start. Placeholders: `{name}`, `{path}`, `{index}`.
+
+    `{path}` is a repository's `organisation/name` for hf, else where the adapter is mounted.
+    """
 
     argument: Text
-    schemes: Annotated[tuple[Scheme, ...], Field(min_length=1, max_length=8, json_schema_extra=SET)]
+    schemes: Annotated[
+        tuple[Literal["hf", "oci", "pvc"], ...],
+        Field(min_length=1, max_length=3, json_schema_extra=SET),
+    ]
 
 
 class Probes(Schema):
@@ -87,29 +97,42 @@ class Probes(Schema):
     startup: Path
     readiness: Path
     liveness: Path
-    period_seconds: Annotated[int, Field(ge=1, le=300)] = 5
+    period_seconds: Annotated[int, Between(1, 300)] = 5
 
 
 class DrainSupport(Schema):
     """What the engine does on SIGTERM, and what we do first.
 
     `Finishes`: it ends its requests by itself, within its argument or the grace period.
-    `Cuts`: it drops running requests, so `preStopSeconds` covers only routes that are still moving
-    and the drain must happen before SIGTERM.
+    `Cuts`: it drops running requests, so SIGTERM waits out the Model's whole drain time.
     """
 
     on_sigterm: Literal["Finishes", "Cuts"]
-    pre_stop_seconds: Annotated[int, Field(ge=0, le=300)] = 5
+    since: Version | None = Field(
+        default=None, description="first engine version that finishes; older ones cut"
+    )
+    pre_stop_seconds: Annotated[int, Between(1, 300)] = Field(
+        default=5, description="before SIGTERM, while routes still move away"
+    )
 
 
 class MetricNames(Schema):
-    """The names under which a signal may be found, newest first."""
+    """The names under which a signal may be found, newest first.
+
+    Series are summed, but for kvCacheUsage the fullest one counts. With `label`, only series
+    count whose label has one of `values`.
+    """
 
     signal: Signal
     names: Annotated[
         tuple[Annotated[str, Field(max_length=256)], ...],
         Field(min_length=1, max_length=8, json_schema_extra=ATOMIC),
     ]
+    label: Annotated[str, Field(max_length=128)] | None = None
+    values: Annotated[
+        tuple[Annotated[str, Field(max_length=128)], ...],
+        Field(max_length=16, json_schema_extra=ATOMIC),
+    ] = ()
 
 
 class Metrics(Schema):
@@ -125,22 +148,21 @@ class Metrics(Schema):
 class Security(Schema):
     """The user that the engine's image runs as; root is refused."""
 
-    run_as_user: Annotated[int, Field(ge=1, le=4294967294)] = 65532
-    read_only_root: bool = True
+    run_as_user: Annotated[int, Between(1, 2147483647)] = 65532
+    read_only_root: Bool = True
 
 
-class Defaults(Schema):
-    """Resources of a replica where the Model does not say."""
-
-    cpu: Quantity | None = None
-    memory: Quantity | None = None
-    shared_memory: Quantity | None = None
+class Defaults(Amounts):
+    """Requests of a replica where the Model does not say. A guess requests, it never limits."""
 
 
 class EngineSpec(Schema):
     """How the engine is started, probed, drained and read."""
 
     image: Image
+    cpu_image: Image | None = Field(
+        default=None, description="where a Model takes no GPU; none: the same image"
+    )
     version: Version | None = Field(
         default=None, description="of the default image; else taken from the image's tag"
     )
@@ -152,6 +174,12 @@ class EngineSpec(Schema):
     env: Annotated[
         tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))
     ] = ()
+    reserved_args: Annotated[tuple[Flag, ...], Field(max_length=64, json_schema_extra=SET)] = Field(
+        default=(), description="flags that a Model may not give: other fields stand for them"
+    )
+    reserved_env: Annotated[tuple[EnvName, ...], Field(max_length=64, json_schema_extra=SET)] = (
+        Field(default=(), description="variables that a Model may not give")
+    )
     port: Port
     sources: Annotated[
         tuple[SourceSupport, ...],
@@ -168,7 +196,7 @@ class EngineSpec(Schema):
 class EngineStatus(Schema):
     """Whether the document can be used."""
 
-    observed_generation: int = -1
+    observed_generation: Generation = -1
     conditions: Conditions = ()
 
 

@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from modelfleet.api.conditions import Conditions
-from modelfleet.api.schema import Column, Kind, Labels, Names, QualifiedName, Schema, list_map
+from modelfleet.api.fields import Count, Generation, Labels, ResourceName
+from modelfleet.api.schema import Column, Kind, Names, Schema, list_map
 from modelfleet.api.v1alpha1.model import Tolerations
 
 
@@ -13,7 +14,7 @@ class GPUNodePoolSpec(Schema):
     """Nodes are chosen by label; a node belongs to one pool."""
 
     node_selector: Annotated[Labels, Field(min_length=1)]
-    resource_name: QualifiedName = Field(
+    resource_name: ResourceName = Field(
         default="nvidia.com/gpu", description="the resource that a pod asks for, as in amd.com/gpu"
     )
     tolerations: Tolerations = Field(
@@ -24,10 +25,10 @@ class GPUNodePoolSpec(Schema):
 class GPUs(Schema):
     """GPUs of ready, schedulable nodes; `allocated` counts pods of any owner."""
 
-    total: Annotated[int, Field(ge=0)] = 0
-    allocated: Annotated[int, Field(ge=0)] = 0
-    free: Annotated[int, Field(ge=0)] = 0
-    largest_free_block: Annotated[int, Field(ge=0)] = Field(
+    total: Count = 0
+    allocated: Count = 0
+    free: Count = 0
+    largest_free_block: Count = Field(
         default=0, description="most GPUs free on one node: the largest replica that starts now"
     )
 
@@ -36,16 +37,16 @@ class Accelerator(GPUs):
     """The same figures for one product."""
 
     name: Annotated[str, Field(max_length=63)]
-    nodes: Annotated[int, Field(ge=0)] = 0
+    nodes: Count = 0
 
 
 class GPUNodePoolStatus(Schema):
     """What the pool has."""
 
-    observed_generation: int = -1
+    observed_generation: Generation = -1
     conditions: Conditions = ()
-    nodes: Annotated[int, Field(ge=0)] = 0
-    ready_nodes: Annotated[int, Field(ge=0)] = 0
+    nodes: Count = 0
+    ready_nodes: Count = 0
     gpus: GPUs = Field(default_factory=GPUs)
     accelerators: Annotated[
         tuple[Accelerator, ...], Field(max_length=32, json_schema_extra=list_map("name"))

@@ -1,34 +1,35 @@
 """`Model`: a desired model server. Start reading here: this is what a user can ask for."""
 
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from modelfleet.api.conditions import Conditions
-from modelfleet.api.schema import (
-    ATOMIC,
-    Column,
+from modelfleet.api.fields import (
+    AnnotationValues,
+    Between,
+    Bool,
+    Bytes,
+    Count,
+    Cpu,
     DnsLabel,
     DnsName,
     EnvName,
+    Generation,
     Image,
-    Kind,
     Labels,
     LabelValue,
-    Names,
     QualifiedName,
-    Quantity,
-    Schema,
-    list_map,
-    rule,
 )
+from modelfleet.api.quantity import amount
+from modelfleet.api.schema import ATOMIC, Column, Kind, Names, Schema, list_map, rule
 
 MAX_NAME = 50
 """A Model's name and its children's suffixes fit into the 63 characters of a Service's name."""
 
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-URI_PATTERN = r"^(hf|oci|s3|gs|https|ollama|pvc)://[^\s?#]+$"
+URI_PATTERN = '^(hf|oci|s3|gs|https|ollama|pvc)://[!"$->@-~]+$'
 
 
 class LocalRef(Schema):
@@ -42,7 +43,7 @@ class SecretKey(Schema):
 
     name: DnsName
     key: Annotated[str, Field(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)]
-    optional: bool | None = None
+    optional: Bool | None = None
 
 
 class EnvSource(Schema):
@@ -105,6 +106,15 @@ class Source(Schema):
         return ".." not in self.uri
 
     @rule(
+        "!self.uri.matches('^https://[^/]*@')",
+        "credentials do not belong into a URI; use secretRef",
+        ".uri",
+    )
+    def has_no_credentials(self) -> bool:
+        """Keep passwords out of an object that many may read."""
+        return not re.match("https://[^/]*@", self.uri)
+
+    @rule(
         r"!self.uri.startsWith('hf://') || self.uri.matches('^hf://[A-Za-z0-9][-A-Za-z0-9._]*/[A-Za-z0-9][-A-Za-z0-9._]*$')",
         "write hf://organisation/name",
         ".uri",
@@ -145,32 +155,88 @@ class EngineChoice(Schema):
     ] = ()
 
 
-class Resources(Schema):
+LEAST_MEMORY, MOST_MEMORY = "1Mi", "64Ti"
+
+
+def _in_memory_bounds(size: str | None) -> bool:
+    return size is None or amount(LEAST_MEMORY) <= amount(size) <= amount(MOST_MEMORY)
+
+
+def _memory_rule(field: str) -> str:
+    size = f"quantity(string(self.{field}))"
+    return (
+        f"!has(self.{field}) || !isQuantity(string(self.{field})) "
+        f"|| ({size}.compareTo(quantity('{LEAST_MEMORY}')) >= 0 "
+        f"&& {size}.compareTo(quantity('{MOST_MEMORY}')) <= 0)"
+    )
+
+
+class Amounts(Schema):
+    """CPU and memory of one replica."""
+
+    cpu: Cpu | None = None
+    memory: Bytes | None = None
+    shared_memory: Bytes | None = Field(default=None, description="size of /dev/shm")
+
+    @rule(_memory_rule("memory"), "is in bytes, 1Mi to 64Ti: write 32Gi for 32 GiB", ".memory")
+    def memory_is_plausible(self) -> bool:
+        """Catch `memory: 32`."""
+        return _in_memory_bounds(self.memory)
+
+    @rule(
+        _memory_rule("sharedMemory"),
+        "is in bytes, 1Mi to 64Ti: write 8Gi for 8 GiB",
+        ".sharedMemory",
+    )
+    def shared_memory_is_plausible(self) -> bool:
+        """Catch `sharedMemory: 8`."""
+        return _in_memory_bounds(self.shared_memory)
+
+
+class Resources(Amounts):
     """What one replica takes. The GPU's resource name belongs to the pool."""
 
-    gpus: Annotated[int, Field(ge=0, le=64)] = 0
-    cpu: Quantity | None = None
-    memory: Quantity | None = None
-    shared_memory: Quantity | None = Field(default=None, description="size of /dev/shm")
+    gpus: Annotated[int, Between(0, 64)] = 0
 
 
 class Toleration(Schema):
     """A core/v1 Toleration."""
 
     key: QualifiedName | None = None
-    operator: Annotated[str, Field(pattern=r"^(Exists|Equal)$", max_length=6)] | None = None
+    operator: Literal["Exists", "Equal"] | None = None
     value: LabelValue | None = None
-    effect: (
-        Annotated[str, Field(pattern=r"^(NoSchedule|PreferNoSchedule|NoExecute)$", max_length=16)]
-        | None
-    ) = None
-    toleration_seconds: int | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: Count | None = None
+
+    @rule(
+        "has(self.key) || (has(self.operator) && self.operator == 'Exists')",
+        "without a key the operator must be Exists",
+        ".operator",
+    )
+    def has_key_or_exists(self) -> bool:
+        """Refuse here what would make every pod of the Model be refused."""
+        return self.key is not None or self.operator == "Exists"
+
+    @rule(
+        "!has(self.value) || self.value == '' || !has(self.operator) || self.operator != 'Exists'",
+        "must be empty where the operator is Exists",
+        ".value",
+    )
+    def exists_takes_no_value(self) -> bool:
+        """Hold as core/v1 does."""
+        return not self.value or self.operator != "Exists"
+
+    @rule(
+        "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+        "goes only with the effect NoExecute",
+        ".tolerationSeconds",
+    )
+    def seconds_are_for_eviction(self) -> bool:
+        """Hold as core/v1 does."""
+        return self.toleration_seconds is None or self.effect == "NoExecute"
 
 
 Tolerations = Annotated[tuple[Toleration, ...], Field(max_length=32, json_schema_extra=ATOMIC)]
-AnnotationValues = Annotated[
-    dict[QualifiedName, Annotated[str, Field(max_length=4096)]], Field(max_length=32)
-]
 
 
 class PodTemplate(Schema):
@@ -211,13 +277,13 @@ class Adapter(Schema):
 class Startup(Schema):
     """How long a start may take."""
 
-    deadline_seconds: Annotated[int, Field(ge=10, le=86400)] = 1800
+    deadline_seconds: Annotated[int, Between(10, 86400)] = 1800
 
 
 class Drain(Schema):
     """How long a leaving replica may finish its requests."""
 
-    timeout_seconds: Annotated[int, Field(ge=0, le=3600)] = 120
+    timeout_seconds: Annotated[int, Between(0, 3600)] = 120
 
 
 ServedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9._/:]*$", max_length=128)]
@@ -233,14 +299,14 @@ class ModelSpec(Schema):
     engine: EngineChoice
     resources: Resources = Field(default_factory=Resources)
     node_pools: Annotated[
-        tuple[DnsName, ...],
+        tuple[DnsLabel, ...],
         Field(
             max_length=16,
             json_schema_extra=ATOMIC,
             description="GPUNodePools in order of preference; none: every pool, by name",
         ),
     ] = ()
-    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    replicas: Annotated[int, Between(0, 1000)] = 1
     adapters: Annotated[
         tuple[Adapter, ...], Field(max_length=32, json_schema_extra=list_map("name"))
     ] = ()
@@ -255,8 +321,8 @@ class ModelSpec(Schema):
             description="names that requests use; none: the Model's name",
         ),
     ] = ()
-    revision_history_limit: Annotated[int, Field(ge=1, le=50)] = 10
-    paused: bool = False
+    revision_history_limit: Annotated[int, Between(1, 50)] = 10
+    paused: Bool = False
 
     @rule(
         "!has(self.nodePools) || self.nodePools.all(x, self.nodePools.exists_one(y, x == y))",
@@ -267,23 +333,42 @@ class ModelSpec(Schema):
         """Hold where each pool is named once."""
         return len(set(self.node_pools)) == len(self.node_pools)
 
+    @rule(
+        "!has(self.servedNames) || self.servedNames.all(x, self.servedNames.exists_one(y, x == y))",
+        "a name is given twice",
+        ".servedNames",
+    )
+    def served_names_once(self) -> bool:
+        """Hold where each name is given once."""
+        return len(set(self.served_names)) == len(self.served_names)
+
+    @rule(
+        "!has(self.adapters) || !has(self.servedNames) "
+        "|| !self.adapters.exists(a, a.name in self.servedNames)",
+        "an adapter has a name of servedNames, so a request would not know which is meant",
+        ".adapters",
+    )
+    def adapters_have_names_of_their_own(self) -> bool:
+        """Keep the names that requests use apart."""
+        return not {adapter.name for adapter in self.adapters} & set(self.served_names)
+
 
 class StartupPhases(Schema):
     """The last cold start of a replica, in whole seconds; the phases sum to the total."""
 
-    scheduling_seconds: Annotated[int, Field(ge=0)] = Field(description="until a node was found")
-    pulling_seconds: Annotated[int, Field(ge=0)] = Field(description="until the container ran")
-    loading_seconds: Annotated[int, Field(ge=0)] = Field(description="until the engine was ready")
-    total_seconds: Annotated[int, Field(ge=0)]
+    scheduling_seconds: Count = Field(description="until a node was found")
+    pulling_seconds: Count = Field(description="until the container ran")
+    loading_seconds: Count = Field(description="until the engine was ready")
+    total_seconds: Count
 
 
 class ModelStatus(Schema):
     """What is so. `Ready` sums it up; `Reconciling` waits; `Stalled` needs a person."""
 
-    observed_generation: int = -1
+    observed_generation: Generation = -1
     conditions: Conditions = ()
-    replicas: Annotated[int, Field(ge=0)] = 0
-    ready_replicas: Annotated[int, Field(ge=0)] = 0
+    replicas: Count = 0
+    ready_replicas: Count = 0
     selector: Annotated[str, Field(max_length=512)] | None = None
     endpoint: Annotated[str, Field(max_length=512)] | None = None
     current_revision: Annotated[str, Field(max_length=63)] | None = None
