@@ -1,0 +1,160 @@
+"""The Go programs: built once, then shared by all clusters and clones."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devcluster import cache, preflight
+
+SOURCES = Path(__file__).parent
+NAMES = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "kubelet",
+    "kubeadm",
+    "kubectl",
+)
+"""What the program `k8s` is, under other names."""
+KEPT = 3
+"""Builds that stay in the cache: going back to an older commit needs no new build."""
+
+Say = Callable[[str], None]
+
+
+class BuildFailed(Exception):
+    """A program does not build. The message is what Go says."""
+
+
+def kubernetes_version() -> str:
+    """Return the version of Kubernetes that is built, as in v1.2.3."""
+    found = re.search(r"k8s\.io/kubernetes (v\S+)", (SOURCES / "go/go.mod").read_text())
+    if not found:
+        raise BuildFailed("go.mod names no version of Kubernetes")
+    return found[1]
+
+
+def programs(say: Say) -> Path:
+    """Return the folder of the programs, which are built if they are not there yet.
+
+    Two processes never build at once. Raises `BuildFailed` and `preflight.NotPossible`.
+    """
+    target = cache.directory() / "bin" / _key()
+    if not target.exists():
+        with cache.locked("build"):
+            if not target.exists():
+                _build_all(target, say)
+    os.utime(target)
+    return target
+
+
+def _build_all(target: Path, say: Say) -> None:
+    preflight.require(preflight.TO_BUILD)
+    say("building the Go programs, once: about 5 minutes on two cores")
+    with cache.staged(target) as folder:
+        _build("kwok", SOURCES / "kwok", ".", folder / "kwok", "-s -w", say)
+        _build("k8s", SOURCES / "go", "./cmd/k8s", folder / "k8s", _stamp(), say)
+        for name in NAMES:
+            (folder / name).symlink_to("k8s")
+    _forget_old(target.parent)
+
+
+def _build(name: str, module: Path, package: str, output: Path, flags: str, say: Say) -> None:
+    environment = {
+        **os.environ,
+        "GOTOOLCHAIN": "local",
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=readonly -buildvcs=false",
+    }
+    command = ["go", "build", "-v", "-ldflags", flags, "-o", str(output), package]
+    began = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=module, env=environment, text=True, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr
+        progress = _Progress(name, say)
+        with progress.shown_every(5.0):
+            for line in process.stderr:
+                progress.see(line.strip())
+    if process.returncode:
+        raise BuildFailed("\n".join(progress.tail))
+    say(f"{name}: built in {time.monotonic() - began:.0f} s")
+
+
+@dataclass
+class _Progress:
+    """Counts what Go says it does; Go itself is silent about how much is left."""
+
+    name: str
+    say: Say
+    fetched: int = 0
+    compiled: int = 0
+    tail: list[str] = field(default_factory=list)
+
+    def see(self, line: str) -> None:
+        if line.startswith("go: downloading"):
+            self.fetched += 1
+        elif line and " " not in line:
+            self.compiled += 1
+        self.tail = [*self.tail[-19:], line]
+
+    @contextmanager
+    def shown_every(self, seconds: float) -> Iterator[None]:
+        over = threading.Event()
+        began = time.monotonic()
+
+        def show() -> None:
+            while not over.wait(seconds):
+                self.say(f"{self.name}: {time.monotonic() - began:.0f} s, {self._counts()}")
+
+        thread = threading.Thread(target=show, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _counts(self) -> str:
+        return f"{self.fetched} modules fetched, {self.compiled} packages compiled"
+
+
+def _stamp() -> str:
+    """Return link flags with the version: kubectl, kubeadm and Helm look at it."""
+    version = kubernetes_version()
+    major, minor = version.removeprefix("v").split(".")[:2]
+    values = {
+        "gitVersion": version,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+    }
+    places = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    marks = [f"-X {place}.{key}={value}" for place in places for key, value in values.items()]
+    return " ".join(["-s -w", *marks])
+
+
+def _key() -> str:
+    """Return a name that changes with the sources and the flags."""
+    digest = hashlib.sha256(_stamp().encode())
+    for module in ("go", "kwok"):
+        for path in sorted((SOURCES / module).rglob("*")):
+            if path.suffix in (".go", ".mod", ".sum"):
+                digest.update(str(path.relative_to(SOURCES)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _forget_old(folder: Path) -> None:
+    builds = sorted(folder.glob("[!.]*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for build in builds[KEPT:]:
+        shutil.rmtree(build)
