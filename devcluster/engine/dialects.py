@@ -89,14 +89,14 @@ def served_names(dialect: Dialect, arguments: Arguments, model: str) -> tuple[st
     return tuple(dict.fromkeys(names)) or (model,)
 
 
-def profile_for(dialect: Dialect, arguments: Arguments, kv_tokens: int | None = None) -> Profile:
+def profile_for(dialect: Dialect, arguments: Arguments) -> Profile:
     """Return the figures that follow from the engine's own arguments."""
     limits = {
         "max_running": arguments.number(
             "--max-num-seqs", "--max-running-requests", "-np", "--parallel"
         ),
         "max_queued": arguments.number("--max-num-queued-reqs", "--max-queued-requests"),
-        "kv_tokens": kv_tokens,
+        "kv_tokens": arguments.number("-c", "--ctx-size", "--max-total-tokens"),
     }
     base = _DEFAULTS.get(dialect, Profile())
     return replace(base, **{name: value for name, value in limits.items() if value})

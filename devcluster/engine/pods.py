@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -102,8 +103,8 @@ def pod_from(document: Mapping[str, Any], known: dict[bytes, EngineSpec] | None 
 
 def is_lost(node: Mapping[str, Any]) -> bool:
     """Say whether the machine behind a Node is gone, whatever its conditions still claim."""
-    value = (node["metadata"].get("annotations") or {}).get(LOST_ANNOTATION, "false")
-    return str(value).lower() not in ("false", "")
+    annotations = node["metadata"].get("annotations") or {}
+    return bool(annotations.get(LOST_ANNOTATION) == "true")
 
 
 def _serving_container(containers: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -126,7 +127,7 @@ def _pre_stop(container: Mapping[str, Any]) -> float:
         return float(hook["sleep"].get("seconds") or 0)
     command = (hook.get("exec") or {}).get("command") or []
     words = _words(command)
-    after = [b for a, b in zip(words, words[1:], strict=False) if a.rsplit("/", 1)[-1] == "sleep"]
+    after = [b for a, b in pairwise(words) if a.rsplit("/", 1)[-1] == "sleep"]
     return sum(float(word.rstrip("s")) for word in after if word.rstrip("s").isdecimal())
 
 

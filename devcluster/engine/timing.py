@@ -20,6 +20,10 @@ from devcluster.engine.profiles import Profile
 _EPSILON = 1e-9
 """Readings of the token clock closer than this are the same: they are sums of many floats."""
 
+_FILL = 0.99
+"""Share of the KV cache that new sequences may fill. The rest is left to those that run:
+without it, a sequence that was just preempted would come back at once and be preempted again."""
+
 
 class QueueFull(Exception):
     """As many requests wait as the profile allows."""
@@ -61,10 +65,11 @@ class Prefilled:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """`tokens` tokens came `latency` seconds after the one before them."""
+    """`tokens` tokens of `sequences` sequences came, each `latency` seconds after the last."""
 
     tokens: int
     latency: float
+    sequences: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +105,6 @@ class Scheduler:
         self._prefill_kv = 0
         self._decode_kv = 0.0  # of all that decode, less the number of them times the clock
         self._uncounted = 0.0  # the fraction of a decoded token not yet reported
-        # The rest is left to those that run already: without it, a sequence that was just
-        # preempted would come back at once and be preempted again.
-        self._kv_to_fill = profile.kv_tokens * 0.99
 
     @property
     def running(self) -> int:
@@ -201,7 +203,7 @@ class Scheduler:
     def _admit(self) -> None:
         while self._waiting and self.running < self.profile.max_running:
             head = self._waiting[0]
-            if self.running and self.kv_used + head.needs > self._kv_to_fill:
+            if self.running and self.kv_used + head.needs > self.profile.kv_tokens * _FILL:
                 return
             self._waiting.popleft()
             head.admitted_at = self._now
@@ -243,7 +245,7 @@ class Scheduler:
             whole = math.floor(self._uncounted + _EPSILON)
             if whole:
                 self._uncounted -= whole
-                events.append(Decoded(whole, 1 / rate))
+                events.append(Decoded(whole, 1 / rate, decoding))
         self._now = until
 
     def _end_prefill(self, events: list[Event]) -> None:
@@ -255,7 +257,7 @@ class Scheduler:
             sequence.first_token_at = self._now
             events.append(Prefilled(sequence))
         else:
-            events.append(Decoded(1, self._now - sequence.queued_at))
+            events.append(Decoded(1, self._now - sequence.queued_at, 1))
         if left <= 0:
             sequence.finished_at = self._now
             events.append(Finished(sequence))

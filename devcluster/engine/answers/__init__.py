@@ -1,0 +1,1 @@
+"""HTTP as the engines speak it. `routes` is the table of what is answered where."""
