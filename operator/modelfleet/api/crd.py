@@ -103,7 +103,8 @@ def _root(kind: type[Kind]) -> Json:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            "metadata": {"type": "object"},
+            # Named, so that a rule's fieldPath may point there.
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": schema_for(_field_type(kind, "spec")),
             "status": status | {"default": dict(UNOBSERVED)},
         },

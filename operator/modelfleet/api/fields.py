@@ -42,6 +42,10 @@ ResourceName = Annotated[str, Field(pattern=f"^{_SUBDOMAIN}/{_SHORT_NAME}$", max
 LabelValue = Annotated[
     str, Field(pattern="^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)
 ]
+LabelKey = Annotated[str, Field(pattern=f"^({_SUBDOMAIN}/)?{_SHORT_NAME}$", max_length=317)]
+AnnotationKey = Annotated[
+    str, Field(pattern=f"(?i)^({_SUBDOMAIN}/)?{_SHORT_NAME}$", max_length=317)
+]
 Labels = Annotated[dict[QualifiedName, LabelValue], Field(max_length=32)]
 AnnotationValues = Annotated[
     dict[QualifiedName, Annotated[str, Field(max_length=4096)]], Field(max_length=32)

@@ -54,7 +54,7 @@ class MarkedJsonSchema(GenerateJsonSchema):
 
 def validation(rule: Rule) -> Json:
     """Return the `x-kubernetes-validations` entry of a rule."""
-    made = {"rule": rule.cel, "message": rule.message}
+    made = {"message": rule.message, "rule": rule.cel}
     return {**made, "fieldPath": rule.field_path} if rule.field_path else made
 
 

@@ -1,6 +1,7 @@
 """The pydantic base of every kind, and validation rules that hold in Python and CEL alike."""
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -11,6 +12,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 CHECK = TypeVar("CHECK", bound=Callable[[Any], bool])
 VALIDATOR = TypeVar("VALIDATOR", bound=Callable[..., Any])
 Location = tuple[str | int, ...]
+
+NAME_PATTERN = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 
 class Rule:
@@ -186,6 +189,16 @@ class Kind(Schema):
     api_version: str = "modelfleet.dev/v1alpha1"
     kind: str = ""
     metadata: Metadata
+
+    @rule(
+        f"size(self.metadata.name) <= 63 && self.metadata.name.matches('{NAME_PATTERN}')",
+        "at most 63 characters: lower case, digits and '-', a letter or digit at both ends",
+        ".metadata.name",
+    )
+    def fits(self) -> bool:
+        """Hold for a DNS label, so that the name fits into a label's value and into a reference."""
+        name = self.metadata.name
+        return len(name) <= 63 and bool(re.fullmatch(NAME_PATTERN, name))
 
 
 def list_map(*keys: str) -> dict[str, Any]:

@@ -403,7 +403,8 @@ class Model(Kind):
 
     @rule(
         f"size(self.metadata.name) <= {MAX_NAME} && self.metadata.name.matches('{NAME_PATTERN}')",
-        f"metadata.name: at most {MAX_NAME} characters, lower case, digits and '-', a letter first",
+        f"at most {MAX_NAME} characters: lower case, digits and '-', a letter first",
+        ".metadata.name",
     )
     def fits(self) -> bool:
         """Leave room for the suffixes of the children's names."""
