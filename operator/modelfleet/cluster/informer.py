@@ -28,6 +28,8 @@ FUTILE_WATCHES = 5
 STREAMS_LISTS = (1, 34)
 """The first version that has WatchList switched on for good."""
 
+_BACKWARDS = "the versions went backwards: the cluster was restored from a backup"
+
 _INITIAL_END = "k8s.io/initial-events-end"
 
 
@@ -181,6 +183,8 @@ class Informer(Generic[T]):
         version = raw["metadata"]["resourceVersion"]
         annotations: dict[str, Any] = raw["metadata"].get("annotations") or {}
         if self._listed is None:
+            if int(version) < int(self._version or 0):
+                raise errors.Gone(_BACKWARDS)
             self._version = version
             self.store.advance(version_of(raw))
         elif annotations.get(_INITIAL_END) == "true":
@@ -191,7 +195,7 @@ class Informer(Generic[T]):
         self._listed = None
         if int(version) < self.store.horizon:
             self.store.rewind()
-            raise errors.Gone("the cluster's versions went backwards")
+            raise errors.Gone(_BACKWARDS)
         vanished = self.store.retain(listed, int(version))
         if vanished and self.synced.is_set():
             telemetry.LOST_DELETES.labels(self._where.kind).inc(len(vanished))

@@ -32,8 +32,6 @@ LONGEST_WAIT = 10.0
 work queue backs off better."""
 
 CONNECT_SECONDS = 5.0
-WATCH_SILENCE = 70.0
-"""Seconds without a byte after which a watch is dead: bookmarks come every minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,8 @@ class Limits:
     seconds: float = 30.0
     connections: int = 64
     attempts: int = ATTEMPTS
+    silence: float = 70.0
+    """Seconds without a byte after which a watch is dead: bookmarks come every minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Session:
         An event of type ERROR is raised as what its Status says.
         """
         timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=WATCH_SILENCE
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=self._limits.silence
         )
         try:
             async with self.client.get(
