@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.model import Model
-from modelfleet.plan.engine import engine_plan_for
+from modelfleet.plan.enginestatus import engine_status_for
 from modelfleet.plan.model import plan_for, unreadable_plan_for
 from modelfleet.plan.pools import pool_status_for
 from modelfleet.plan.world import (
@@ -28,16 +28,32 @@ class Cluster(Protocol):
     Reads come from caches and never wait; writes raise `Unavailable` when they are worth a retry.
     """
 
-    def model(self, key: Key) -> Model | Unreadable | None: ...
-    def observe(self, model: Model) -> Observed: ...
-    async def write(self, model: Model, plan: Plan) -> Refusals: ...
-    async def report(self, key: Key, model: Model | Unreadable, plan: Plan) -> timedelta: ...
+    def now(self) -> datetime:
+        """Return the time that a decision is made at."""
 
-    def pool(self, key: Key) -> Pool | None: ...
-    async def report_pool(self, key: Key, pool: Pool, plan: PoolPlan) -> None: ...
+    def model(self, key: Key) -> Model | Unreadable | None:
+        """Return a Model, or None where it is gone."""
 
-    def engine(self, key: Key) -> Engine | None: ...
-    async def report_engine(self, key: Key, engine: Engine, plan: EnginePlan) -> None: ...
+    def observe(self, model: Model) -> Observed:
+        """Return all that a decision about it may look at."""
+
+    async def write(self, model: Model, plan: Plan) -> Refusals:
+        """Apply and delete what differs; return what was refused for good."""
+
+    async def report(self, key: Key, model: Model | Unreadable, plan: Plan) -> timedelta:
+        """Write the status where it differs; return when to look again."""
+
+    def pool(self, key: Key) -> Pool | None:
+        """Return a pool with what is free in it."""
+
+    async def report_pool(self, key: Key, pool: Pool, plan: PoolPlan) -> None:
+        """Write its status where it differs."""
+
+    def engine(self, key: Key) -> Engine | None:
+        """Return an Engine object."""
+
+    async def report_engine(self, key: Key, engine: Engine, plan: EnginePlan) -> None:
+        """Write its status where it differs."""
 
 
 async def reconcile(key: Key, cluster: Cluster) -> timedelta | None:
@@ -73,7 +89,7 @@ async def reconcile_engine(key: Key, cluster: Cluster) -> timedelta | None:
     """Tell whether an Engine object can be used."""
     engine = cluster.engine(key)
     if engine is not None:
-        await cluster.report_engine(key, engine, engine_plan_for(engine, cluster.now()))
+        await cluster.report_engine(key, engine, engine_status_for(engine, cluster.now()))
     return None
 
 

@@ -52,8 +52,10 @@ def _texts(path: str) -> Iterator[tuple[str, str]]:
     root = Path(path)
     if not root.exists():
         raise Mistake(f"{path}: no such file or folder")
-    files = [root] if not root.is_dir() else sorted(
-        one for one in root.rglob("*") if one.suffix in (".yaml", ".yml", ".json")
+    files = (
+        [root]
+        if not root.is_dir()
+        else sorted(one for one in root.rglob("*") if one.suffix in (".yaml", ".yml", ".json"))
     )
     for file in files:
         try:
@@ -73,8 +75,7 @@ def _documents(file: str, text: str) -> Iterator[Document]:
     loader = None
     try:
         loader = LineLoader(text)
-        while loader.check_node():
-            node = loader.get_node()
+        while loader.check_node() and (node := loader.get_node()):
             body = loader.construct_document(node)
             yield from _objects(file, body, line_of(node))
     except (yaml.YAMLError, RecursionError, ValueError) as error:

@@ -51,8 +51,11 @@ def line_of(node: yaml.Node, depth: int = 0) -> Line:
     inside: dict[Any, Line] = {}
     if depth < 64:
         if isinstance(node, yaml.MappingNode):
-            inside = {key.value: line_of(value, depth + 1) for key, value in node.value
-                      if isinstance(key, yaml.ScalarNode)}
+            inside = {
+                key.value: line_of(value, depth + 1)
+                for key, value in node.value
+                if isinstance(key, yaml.ScalarNode)
+            }
         elif isinstance(node, yaml.SequenceNode):
             inside = {index: line_of(item, depth + 1) for index, item in enumerate(node.value)}
     return Line(node.start_mark.line + 1, inside)

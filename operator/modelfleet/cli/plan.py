@@ -25,7 +25,11 @@ OPEN = "labels-of-pool"
 
 @click.command()
 @click.option(
-    "-f", "--filename", "paths", multiple=True, required=True,
+    "-f",
+    "--filename",
+    "paths",
+    multiple=True,
+    required=True,
     help="A file, a folder, or - for standard input; may be given more than once.",
 )
 def plan(paths: Sequence[str]) -> None:
@@ -36,8 +40,11 @@ def plan(paths: Sequence[str]) -> None:
     """
     mistakes: list[str] = []
     objects = list(_parsed(paths, mistakes))
-    documents = [one for document, model in _only(objects, Model)
-                 for one in _planned(document, model, objects, mistakes)]
+    documents = [
+        one
+        for document, model in _only(objects, Model)
+        for one in _planned(document, model, objects, mistakes)
+    ]
     if not mistakes and not any(_only(objects, Model)):
         mistakes.append(f"{', '.join(paths)}: no Model found")
     if documents:
@@ -89,7 +96,7 @@ def _planned(
 
 def _world(model: Model, objects: Sequence[Parsed]) -> Observed:
     """Return a world with the pools and engines of the files, and nothing running."""
-    known = dict(engines.BUILT_IN) | {
+    known = dict(engines.built_in()) | {
         engine.metadata.name: engine for _, engine in _only(objects, Engine)
     }
     given = [pool for _, pool in _only(objects, GPUNodePool)]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-import orjson
 from pydantic import BaseModel
 
 from modelfleet import clock
@@ -19,7 +18,7 @@ from modelfleet.cluster.caches import Caches
 from modelfleet.cluster.children import Child
 from modelfleet.cluster.events import Recorder
 from modelfleet.cluster.session import Session
-from modelfleet.engines import BUILT_IN
+from modelfleet.engines import built_in
 from modelfleet.plan.status import is_urgent
 from modelfleet.plan.world import (
     Deployment,
@@ -46,9 +45,12 @@ class Verdict(Protocol):
     """What is reported of an object that has no children."""
 
     @property
-    def status(self) -> BaseModel: ...
+    def status(self) -> BaseModel:
+        """The new status."""
+
     @property
-    def notices(self) -> tuple[Notice, ...]: ...
+    def notices(self) -> tuple[Notice, ...]:
+        """The events that go with it."""
 
 
 class LiveCluster:
@@ -60,10 +62,13 @@ class LiveCluster:
         caches: Caches,
         applier: Applier,
         recorder: Recorder,
+        may_write: Callable[[], bool],
         now: Callable[[], datetime] = clock.utc_now,
     ) -> None:
+        """`may_write` says whether this process leads; it is asked before every write."""
         self._session, self._caches = session, caches
-        self._applier, self._recorder, self.now = applier, recorder, now
+        self._applier, self._recorder = applier, recorder
+        self._may_write, self.now = may_write, now
         self._reported: dict[Key, float] = {}
 
     # --- reading -------------------------------------------------------------
@@ -87,7 +92,7 @@ class LiveCluster:
         """Return all that a decision about a Model may look at."""
         family = (model.metadata.namespace, model.metadata.name)
         name = model.spec.engine.name
-        engine = self._caches.engines.get("", name) or BUILT_IN.get(name)
+        engine = self._caches.engines.get("", name) or built_in().get(name)
         own = {one.metadata.name for one in self._caches.engines}
         pods = tuple(self._caches.pods.by("model", family))
         revisions = (one.facts for one in self._children("ControllerRevision", family))
@@ -95,7 +100,7 @@ class LiveCluster:
         return Observed(
             now=self.now(),
             engine=engine,
-            known_engines=tuple(sorted(own | set(BUILT_IN))),
+            known_engines=tuple(sorted(own | set(built_in()))),
             pools=self._caches.gpus.pools() if model.spec.resources.gpus else {},
             revisions=tuple(
                 sorted(
@@ -119,7 +124,8 @@ class LiveCluster:
 
     async def write(self, model: Model, plan: Plan) -> Refusals:
         """Apply and delete what differs. Returns what was refused for good; safe to repeat."""
-        if taken := [ref for one in plan.apply if (ref := await self._taken(model, one))]:
+        taken = [which for one in plan.apply if (which := await self._taken(model, one))]
+        if taken:
             return Refusals(taken=tuple(taken))
         try:
             for manifest in plan.apply:
@@ -161,15 +167,20 @@ class LiveCluster:
         return children.owner(raw), own.get(labels.MODEL, "") if ours else ""
 
     async def _apply(self, manifest: Manifest) -> None:
+        self._require_leadership()
         meta, store = manifest["metadata"], self._caches.children[manifest["kind"]]
         known = store.get(meta["namespace"], meta["name"])
-        live = orjson.loads(known.raw) if known else None
-        written, _ = await self._applier.apply(manifest, live)
-        if written is not live:
-            store.put(written)
+        applied = await self._applier.apply(manifest, known.manifest() if known else None)
+        if applied.action != "unchanged":
+            store.put(dict(applied.raw))
 
     async def _delete(self, ref: Ref) -> None:
+        self._require_leadership()
         await self._applier.delete(ref)
+
+    def _require_leadership(self) -> None:
+        if not self._may_write():
+            raise errors.Unavailable("another replica leads")
 
     # --- reporting -----------------------------------------------------------
 
@@ -210,6 +221,7 @@ class LiveCluster:
 
     async def _patch_status(self, key: Key, uid: str, plan: Verdict) -> None:
         """Replace the status. The uid makes sure that it is not a namesake's."""
+        self._require_leadership()
         resource = rest.BY_KIND[key.kind]
         body = {"metadata": {"uid": uid}, "status": _dumped(plan.status)}
         try:

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-import orjson
-
 from modelfleet.api import labels
 from modelfleet.plan.world import Deployment, Exit, Node, Pod, Revision, Waiting
 
@@ -63,7 +61,7 @@ def pod(raw: Raw) -> Pod:
 
 
 def _engine_status(status: Raw) -> Raw:
-    """Return the status of the engine's container; an init container that is in trouble goes first."""
+    """Return the engine's container status; an init container in trouble goes first."""
     for one in status.get("initContainerStatuses") or ():
         state = one.get("state") or {}
         if state.get("waiting", {}).get("reason") not in (None, "PodInitializing"):
@@ -117,14 +115,14 @@ def _asked(container: Raw) -> Iterable[tuple[str, int]]:
 def node(raw: Raw) -> Node:
     """Return the value of a node."""
     meta, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
-    ready = next((one for one in status.get("conditions") or () if one["type"] == "Ready"), {})
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or ()}
     return Node(
         name=sys.intern(meta["name"]),
         labels={
             sys.intern(key): sys.intern(value) for key, value in (meta.get("labels") or {}).items()
         },
         allocatable=extended(status.get("allocatable")),
-        ready=ready.get("status") == "True",
+        ready=conditions.get("Ready") == "True",
         schedulable=not spec.get("unschedulable", False),
     )
 
@@ -159,9 +157,3 @@ def revision(raw: Raw) -> Revision:
         uid=meta.get("uid", ""),
         created_at=instant(meta.get("creationTimestamp")),
     )
-
-
-def slim(raw: dict[str, Any]) -> bytes:
-    """Return a child of ours as bytes, without the bookkeeping that nothing reads."""
-    meta = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
-    return orjson.dumps({**raw, "metadata": meta})

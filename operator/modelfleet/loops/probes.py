@@ -1,6 +1,6 @@
 """`/metrics`, `/healthz` and `/readyz`: what the kubelet and Prometheus ask."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -34,13 +34,18 @@ class Probes:
         return runner
 
     @staticmethod
-    def _handler(checks: Mapping[str, Check]) -> Callable[[web.Request], "web.Response"]:
+    def _handler(
+        checks: Mapping[str, Check],
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(_: web.Request) -> web.Response:
             wrong = {name: why for name, check in checks.items() if (why := check())}
-            lines = [f"[{'-' if name in wrong else '+'}] {name} {wrong.get(name, 'ok')}" for name in checks]
+            lines = [
+                f"[{'-' if name in wrong else '+'}] {name} {wrong.get(name, 'ok')}"
+                for name in checks
+            ]
             return web.Response(text="\n".join(lines) + "\n", status=503 if wrong else 200)
 
-        return answer  # type: ignore[return-value]
+        return answer
 
 
 async def metrics(_: web.Request) -> web.Response:

@@ -1,7 +1,7 @@
 """The contents page of all decisions about one Model."""
 
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from modelfleet.api.conditions import Reason
 from modelfleet.api.v1alpha1.model import Model
@@ -14,8 +14,8 @@ from modelfleet.plan.objects.revision import controller_revision_for
 from modelfleet.plan.objects.service import service_for
 from modelfleet.plan.objects.serviceaccount import service_account_for
 from modelfleet.plan.rollout import Rollout, rollout_for
-from modelfleet.plan.status import notices_for, status_for
-from modelfleet.plan.world import Manifest, Observed, Plan, Ref, Revision
+from modelfleet.plan.status import notices_for, status_for, unreadable_status_for
+from modelfleet.plan.world import Manifest, Observed, Plan, Ref, Revision, Unreadable
 
 Problem = tuple[Reason, str]
 
@@ -44,14 +44,20 @@ def plan_for(model: Model, seen: Observed) -> Plan:
     )
 
 
-def refused_before(model: Model, seen: Observed) -> Problem | None:
+def unreadable_plan_for(broken: Unreadable, now: datetime) -> Plan:
+    """Leave the children of an object that does not parse as they are, and say so."""
+    status = unreadable_status_for(broken, now)
+    return Plan(status=status, notices=notices_for(broken.old, status), look_again_in=SETTLED)
+
+
+def refused_before(_: Model, seen: Observed) -> Problem | None:
     """Report what the API server refused for good when we wrote last."""
     if not seen.refused:
         return None
     return Reason.REQUEST_REFUSED, f"{seen.refused[0]}. Change the spec or the policy that refuses."
 
 
-def name_taken(model: Model, seen: Observed) -> Problem | None:
+def name_taken(_: Model, seen: Observed) -> Problem | None:
     """Never take over an object that is somebody else's."""
     if not seen.taken:
         return None
@@ -136,7 +142,8 @@ def objects_for(
     yield service_for(model)
     yield disruption_budget_for(model)
     for revision_hash, replicas in sorted(rollout.replicas.items()):
-        if revision_hash in live and (replicas or wanted and revision_hash == wanted.hash):
+        is_wanted = wanted is not None and revision_hash == wanted.hash
+        if revision_hash in live and (replicas or is_wanted):
             yield deployment_for(model, live[revision_hash], replicas)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from modelfleet.api.v1alpha1.engine import Engine
+from modelfleet.api.v1alpha1.engine import Engine, EngineStatus
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool, GPUNodePoolStatus
 from modelfleet.api.v1alpha1.model import ModelStatus
 
@@ -247,4 +247,12 @@ class PoolPlan:
     """The same for a GPUNodePool, which has no children."""
 
     status: GPUNodePoolStatus
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnginePlan:
+    """The same for an Engine object."""
+
+    status: EngineStatus
     notices: tuple[Notice, ...] = ()

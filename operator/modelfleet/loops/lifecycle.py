@@ -1,0 +1,237 @@
+"""The running operator: caches from the start, everything that writes only while leading."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from modelfleet import clock, telemetry
+from modelfleet.cluster import errors
+from modelfleet.cluster.apply import Applier
+from modelfleet.cluster.caches import CHILDREN, OURS, Caches
+from modelfleet.cluster.events import Recorder
+from modelfleet.cluster.customs import prime
+from modelfleet.cluster.informer import Informer, Scope, repair
+from modelfleet.cluster.lease import LeaseClient
+from modelfleet.cluster.live import LiveCluster
+from modelfleet.cluster.session import Session
+from modelfleet.loops.leader import Elector, Timing, identity_of
+from modelfleet.loops.probes import Probes
+from modelfleet.loops.workqueue import WorkQueue, run_workers
+from modelfleet.plan.world import Key
+from modelfleet.reconcile import reconcile
+from modelfleet.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+LOST_LEADERSHIP = 3
+"""Exit code: another replica leads now. The kubelet starts us again, as its standby."""
+
+LONGEST_TURN = 120.0
+"""Seconds after which a reconcile hangs rather than waits: requests give up long before."""
+
+WORST_LAG = 20.0
+"""Seconds that the loop may be late before the process counts as dead."""
+
+
+class Shell(Protocol):
+    """What brings the events of our own kinds: kopf."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether events come."""
+
+    def start(self) -> None:
+        """Start to bring them."""
+
+    async def stop(self, timeout: float = 10.0) -> None:
+        """Stop, within `timeout` seconds."""
+
+
+@dataclass
+class Parts:
+    """Everything that the operator is made of, built once in `main`."""
+
+    settings: Settings
+    session: Session
+    queue: WorkQueue
+    caches: Caches
+    recorder: Recorder
+    shell: Shell
+
+
+class Operator:
+    """Runs the parts. All of it lives in one event loop; kopf has its own and hands over."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._settings, self._session = parts.settings, parts.session
+        self._caches, self._queue = parts.caches, parts.queue
+        self._stop = asyncio.Event()
+        self._gained = asyncio.Event()
+        self._lost = False
+        self._working = False
+        self._lag = 0.0
+        self._informers = self._watches()
+        self._elector = Elector(
+            LeaseClient(parts.session, self._settings.namespace, self._settings.lease_name),
+            identity_of(self._settings.identity),
+            Timing(
+                self._settings.lease_seconds,
+                self._settings.renew_seconds,
+                self._settings.retry_seconds,
+            ),
+            on_gain=self._gained.set,
+            on_loss=self._on_loss,
+        )
+        self._cluster = LiveCluster(
+            parts.session, parts.caches, Applier(parts.session), parts.recorder, self._may_write
+        )
+
+    def _watches(self) -> list[Informer[Any]]:
+        ours = Scope(labels=OURS)
+        stores: list[tuple[Any, Scope]] = [
+            (self._caches.pods, Scope()),
+            (self._caches.nodes, Scope()),
+            *((self._caches.children[kind.kind], ours) for kind in CHILDREN),
+        ]
+        return [Informer(self._session, store, scope) for store, scope in stores]
+
+    def _may_write(self) -> bool:
+        return not self._settings.leader_election or self._elector.is_leader
+
+    def _on_loss(self) -> None:
+        self._lost = True
+        self._stop.set()
+
+    def stop(self) -> None:
+        """Ask the operator to end."""
+        self._stop.set()
+
+    async def run(self) -> int:
+        """Run until stopped or deposed. Returns the exit code."""
+        runner = await self._probes().serve(self._settings.metrics_address)
+        background = [
+            asyncio.create_task(one.run(), name=f"informer-{one.store.resource.kind}")
+            for one in self._informers
+        ]
+        lag = telemetry.sample_loop_lag(clock.monotonic, seen=self._note_lag)
+        background.append(asyncio.create_task(lag, name="loop-lag"))
+        background.append(asyncio.create_task(self._parts.recorder.run(), name="events"))
+        election = asyncio.create_task(self._elect(), name="election")
+        leading = asyncio.create_task(self._lead(), name="leading")
+        try:
+            await self._until_stopped(leading)
+            deposed = self._lost
+        finally:
+            await self._shut_down(leading, election, background)
+            await runner.cleanup()
+        return LOST_LEADERSHIP if deposed else 0
+
+    async def _until_stopped(self, leading: asyncio.Task[None]) -> None:
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({stopped, leading}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if leading.done():
+            leading.result()  # a defect there ends the operator, loudly
+
+    async def _elect(self) -> None:
+        if self._settings.leader_election:
+            await self._elector.run()
+        else:
+            self._gained.set()
+
+    async def _lead(self) -> None:
+        """Wait for leadership and full caches, then work until cancelled."""
+        await self._gained.wait()
+        for informer in self._informers:
+            await informer.synced.wait()
+        await self._prime()
+        self._parts.shell.start()
+        self._working = True
+        logger.info("working", extra={"models": len(self._caches.models)})
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run_workers(self._queue, self._reconcile, self._settings.workers))
+            group.create_task(self._resync())
+
+    async def _reconcile(self, key: Key) -> Any:
+        return await reconcile(key, self._cluster)
+
+    async def _prime(self) -> None:
+        """List our kinds before the first decision, so that no Model misses a pool that is."""
+        for kind in ("Engine", "GPUNodePool", "Model"):
+            store = self._caches.customs()[kind]
+            await self._patiently(prime, store)
+
+    async def _patiently(self, ask: Any, store: Any) -> Any:
+        while True:
+            try:
+                return await ask(self._session, store, self._settings.namespaces)
+            except errors.ApiError as error:
+                extra = {"kind": store.resource.kind, "error": str(error)}
+                logger.warning("our kinds cannot be listed; are the CRDs installed?", extra=extra)
+                await asyncio.sleep(self._settings.retry_seconds)
+
+    async def _resync(self) -> None:
+        """Repair what kopf lost, and look at everything once in a while, spread over the time."""
+        while True:
+            await asyncio.sleep(self._settings.resync_seconds)
+            for store in self._caches.customs().values():
+                found = await self._patiently(repair, store)
+                if found.missing:
+                    await self._patiently(prime, store)
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        keys = [
+            Key(kind, *name)
+            for kind, store in self._caches.customs().items()
+            for name in store.names()
+        ]
+        step = self._settings.resync_seconds / 2 / max(1, len(keys))
+        for number, key in enumerate(keys):
+            self._queue.wake(key, step * number)
+
+    async def _shut_down(
+        self,
+        leading: asyncio.Task[None],
+        election: asyncio.Task[None],
+        background: Sequence[asyncio.Task[Any]],
+    ) -> None:
+        """Finish what is in hand, then give the Lease away, so that the next leader starts clean."""
+        self._working = False
+        await self._queue.close(self._settings.shutdown_seconds)
+        await self._parts.recorder.flush(2.0)
+        for task in (leading, election, *background):
+            task.cancel()
+        await asyncio.gather(leading, election, *background, return_exceptions=True)
+        await self._parts.shell.stop(5.0)
+
+    def _note_lag(self, seconds: float) -> None:
+        self._lag = seconds
+
+    # --- health ---------------------------------------------------------------
+
+    def _probes(self) -> Probes:
+        return Probes(
+            alive={"loop": self._why_slow, "turns": self._why_hanging},
+            ready={"caches": self._why_unsynced, "leadership": self._why_idle},
+        )
+
+    def _why_slow(self) -> str | None:
+        return f"the loop is {self._lag:.1f} s late" if self._lag > WORST_LAG else None
+
+    def _why_hanging(self) -> str | None:
+        longest = self._queue.longest_turn()
+        return f"a reconcile runs for {longest:.0f} s" if longest > LONGEST_TURN else None
+
+    def _why_unsynced(self) -> str | None:
+        missing = [one.store.resource.plural for one in self._informers if not one.synced.is_set()]
+        return f"not listed yet: {', '.join(missing)}" if missing else None
+
+    def _why_idle(self) -> str | None:
+        """A standby is ready too: it is there to take over."""
+        if not self._gained.is_set():
+            return None
+        return None if self._working and self._parts.shell.ready else "not working yet"
