@@ -1,0 +1,103 @@
+"""Pods that have no node."""
+
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+
+from modelfleet.api.conditions import Reason
+from modelfleet.plan.diagnosis.case import Case, Diagnosis, patience
+from modelfleet.plan.diagnosis.text import quoted
+from modelfleet.plan.headroom import room_for, shortfall
+from modelfleet.plan.pools import candidates_for, pools_empty
+from modelfleet.plan.world import Pod
+
+OVERDUE = timedelta(seconds=60)
+"""A kubelet needs seconds after the grace period; a pod that is there a minute later is stuck."""
+
+_PREEMPTION = re.compile(r"\.? ?(?:preemption:|no new claims to deallocate).*", re.DOTALL)
+_CAUSES = (
+    (
+        re.compile(r"(?i)persistentvolumeclaim|volume"),
+        "Create the claim that spec.source.uri names, or see why it is not bound",
+    ),
+    (
+        re.compile(r"(?i)untolerated taint"),
+        "Tolerate the nodes' taints in spec.tolerations of the GPUNodePool or spec.podTemplate",
+    ),
+    (
+        re.compile(r"(?i)node affinity|node selector|didn't match"),
+        "Correct spec.nodePools or spec.podTemplate.nodeSelector, or label the nodes",
+    ),
+)
+_ELSE = "Read what the scheduler says with kubectl describe"
+
+
+def stuck_leaving(case: Case) -> Diagnosis | None:
+    """A pod that should be gone still holds what it has."""
+    pods = sorted(
+        pod.name
+        for pod in case.seen.pods
+        if pod.terminating
+        and not pod.finished
+        and pod.gone_by is not None
+        and case.seen.now - pod.gone_by > OVERDUE
+    )
+    if not pods:
+        return None
+    fact = f"{_pods(len(pods))} still there after the grace period, as pod {pods[0]}"
+    remedy = "Look at its node and its finalizers with kubectl describe"
+    return patience(Reason.TERMINATING, fact, remedy)
+
+
+def node_lost(case: Case) -> Diagnosis | None:
+    """The node's kubelet does not report; its pods are replaced after a while."""
+    ours = sorted(case.seen.pods, key=lambda pod: pod.name)
+    nodes = [pod.node for pod in ours if not pod.finished and pod.node in case.seen.lost_nodes]
+    if not nodes:
+        return None
+    fact = f"{_pods(len(nodes))} on nodes that are not ready or gone, as node {nodes[0]}"
+    remedy = "Kubernetes replaces them in some minutes; delete the node if it will not come back"
+    return patience(Reason.NODE_LOST, fact, remedy)
+
+
+def _pods(count: int) -> str:
+    return "1 pod is" if count == 1 else f"{count} pods are"
+
+
+def no_capacity(case: Case) -> Diagnosis | None:
+    """Count GPUs ourselves: the scheduler's words do not say how many are free where."""
+    pods = _homeless(case)
+    gpus = case.model.spec.resources.gpus
+    if not pods or not gpus:
+        return None
+    if empty := pools_empty(case.model, case.seen.pools):
+        return patience(Reason.POOL_EMPTY, f"{_wait(case, pods)}: {empty}")
+    candidates = candidates_for(case.model, case.seen.pools)
+    if not candidates or room_for(gpus, candidates):
+        return None
+    fact = f"{_wait(case, pods)}: {shortfall(gpus, candidates)}"
+    remedy = "It starts when GPUs become free; add nodes, or lower replicas here or elsewhere"
+    return patience(Reason.WAITING_FOR_CAPACITY, fact, remedy)
+
+
+def unschedulable(case: Case) -> Diagnosis | None:
+    """Some other demand of the pod is met by no node."""
+    pods = [pod for pod in _homeless(case) if pod.unschedulable is not None]
+    if not pods:
+        return None
+    said = quoted(_PREEMPTION.sub("", pods[0].unschedulable or ""))
+    fact = f"{_wait(case, pods)}: {said}"
+    if "Insufficient" in said:
+        remedy = "It starts when nodes have room; add nodes, or lower spec.resources"
+        return patience(Reason.WAITING_FOR_CAPACITY, fact, remedy)
+    remedy = next((one for pattern, one in _CAUSES if pattern.search(said)), _ELSE)
+    return patience(Reason.SCHEDULING, fact, remedy)
+
+
+def _homeless(case: Case) -> Sequence[Pod]:
+    return [pod for pod in case.waiting if not pod.node]
+
+
+def _wait(case: Case, pods: Sequence[Pod]) -> str:
+    waits = "waits" if len(pods) == 1 else "wait"
+    return f"{len(pods)} of {case.replicas} replicas {waits} for a node"

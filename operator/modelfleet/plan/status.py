@@ -1,0 +1,168 @@
+"""The one author of a Model's status: the summary, its figures, and what is worth an event."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from modelfleet.api import labels
+from modelfleet.api.conditions import Condition, ConditionType, Reason
+from modelfleet.api.v1alpha1.model import Model, ModelStatus
+from modelfleet.plan import names
+from modelfleet.plan.census import census_of, old_revisions, ready_in
+from modelfleet.plan.diagnosis import Diagnosis, diagnose
+from modelfleet.plan.diagnosis.text import quoted
+from modelfleet.plan.rollout import Rollout
+from modelfleet.plan.startup import phases_for
+from modelfleet.plan.verdict import MOST_BYTES, Verdict, conditions_for, notices_between, within
+from modelfleet.plan.world import Notice, Observed, Unreadable
+
+Problem = tuple[Reason, str]
+
+ROUTINE = frozenset(
+    {
+        Reason.CREATING,
+        Reason.SCHEDULING,
+        Reason.PULLING_IMAGE,
+        Reason.LOADING_MODEL,
+        Reason.WAITING_FOR_CAPACITY,
+    }
+)
+"""What every rollout goes through, so that while one is under way it says so instead."""
+
+
+def status_for(
+    model: Model, seen: Observed, wanted: str | None, rollout: Rollout, problem: Problem | None
+) -> ModelStatus:
+    """Return the whole status. `wanted` is None where `problem` says why the spec cannot be met."""
+    old = model.status
+    serving = tuple(pod for pod in seen.pods if not pod.terminating and not pod.finished)
+    verdict = _verdict(model, seen, wanted, rollout, problem)
+    generation = model.metadata.generation
+    namespace, name = model.metadata.namespace, names.service(model)
+    return ModelStatus(
+        observed_generation=generation,
+        conditions=conditions_for(verdict, generation, old.conditions, seen.now),
+        replicas=len(serving),
+        ready_replicas=sum(pod.ready for pod in serving),
+        selector=f"{labels.MODEL}={model.metadata.name}",
+        endpoint=f"http://{name}.{namespace}.svc/v1",
+        current_revision=wanted or old.current_revision,
+        stable_revision=_stable(model, seen, wanted),
+        startup=phases_for(serving) or old.startup,
+    )
+
+
+def unreadable_status_for(broken: Unreadable, now: datetime) -> ModelStatus:
+    """Return the status of a Model that does not parse; what is known of it stays."""
+    message = f"the spec cannot be read: {quoted(broken.error, 700)}. Apply a corrected spec"
+    verdict = Verdict(Reason.INVALID_SPEC, message, ConditionType.STALLED)
+    conditions = conditions_for(verdict, broken.generation, broken.old.conditions, now)
+    return broken.old.model_copy(
+        update={
+            "observed_generation": broken.generation,
+            "conditions": conditions,
+        }
+    )
+
+
+def notices_for(old: ModelStatus, new: ModelStatus) -> tuple[Notice, ...]:
+    """Return the events of this change: ready, or a person is needed. Phases are no events."""
+    return notices_between(old.conditions, new.conditions)
+
+
+def is_urgent(old: ModelStatus, new: ModelStatus) -> bool:
+    """Return whether somebody may wait for this change; else it may be written with the next.
+
+    Clients wait for the generation, for `Ready` and for `Stalled`; routes and scalers look at
+    whether anything is ready at all. Messages, phases and counts may be seconds late.
+    """
+    return _what_clients_wait_for(old) != _what_clients_wait_for(new)
+
+
+def _what_clients_wait_for(status: ModelStatus) -> tuple[object, ...]:
+    return (
+        status.observed_generation,
+        _truths(status.conditions),
+        status.ready_replicas > 0,
+        0 < status.replicas <= status.ready_replicas,
+        status.current_revision,
+        status.stable_revision,
+    )
+
+
+def _truths(conditions: Iterable[Condition]) -> frozenset[tuple[str, str]]:
+    told = (ConditionType.READY, ConditionType.STALLED)
+    return frozenset((one.type, one.status) for one in conditions if one.type in told)
+
+
+def _stable(model: Model, seen: Observed, wanted: str | None) -> str | None:
+    """Return the revision that was fully ready last. Scaled to zero, nothing is proven."""
+    count = model.spec.replicas
+    proven = wanted is not None and 0 < count <= census_of(wanted, seen).ready
+    return wanted if proven else model.status.stable_revision
+
+
+def _verdict(
+    model: Model, seen: Observed, wanted: str | None, rollout: Rollout, problem: Problem | None
+) -> Verdict:
+    """Tell a problem of the spec first, then of the pods, then what is still under way."""
+    others = _still_serving(seen, wanted)
+    if problem is not None or wanted is None:
+        reason, message = problem or (Reason.INVALID_SPEC, rollout.because)
+        return Verdict(reason, _beside(message, others), ConditionType.STALLED)
+    trouble = diagnose(model, seen, wanted)
+    if trouble is not None and not (others and trouble.reason in ROUTINE):
+        return Diagnosis(
+            trouble.reason, _beside(trouble.message, others), trouble.stalled
+        ).verdict()
+    if unfinished := _under_way(model, seen, wanted, others):
+        message = within(f"{unfinished}; {rollout.because}", MOST_BYTES)
+        return Verdict(Reason.ROLLING_OUT, message, ConditionType.RECONCILING)
+    return _all_well(model, wanted)
+
+
+def _all_well(model: Model, wanted: str) -> Verdict:
+    count = model.spec.replicas
+    if not count:
+        message = "scaled to zero; raise spec.replicas to serve it"
+        return Verdict(Reason.SCALED_TO_ZERO, message)
+    ready = "1 replica is" if count == 1 else f"{count} replicas are"
+    return Verdict(Reason.ALL_REPLICAS_READY, f"{ready} ready, all of revision {wanted}")
+
+
+def _under_way(model: Model, seen: Observed, wanted: str, others: str) -> str:
+    """Return what the rollout has reached, or nothing when it is over."""
+    census = census_of(wanted, seen)
+    count = model.spec.replicas
+    excess = len(census.alive) - count
+    if others or census.ready < count:
+        reached = f"{census.ready} of {count} replicas of revision {wanted} ready"
+        return f"{reached}; {others}" if others else reached
+    return f"{_replicas(excess)} too many {_verb(excess)} leaving" if excess > 0 else ""
+
+
+def _still_serving(seen: Observed, wanted: str | None) -> str:
+    """Return which other revisions still have pods or are asked to have some."""
+    others = [one for one in old_revisions(wanted, seen) if one.alive or one.asked]
+    if not others:
+        return ""
+    which = others[-1].revision if len(others) == 1 else f"{len(others)} other revisions"
+    of = f"of revision {which}" if len(others) == 1 else f"of {which}"
+    ready = ready_in(others)
+    if not ready:
+        return f"no replica {of} serves"
+    return f"{ready} {of} still {'serves' if ready == 1 else 'serve'}"
+
+
+def _beside(message: str, others: str) -> str:
+    """Add who still serves; where both are too long, the message is cut."""
+    if not others:
+        return message
+    return f"{within(message, MOST_BYTES - len(others.encode()) - 2)}; {others}"
+
+
+def _replicas(count: int) -> str:
+    return "1 replica" if count == 1 else f"{count} replicas"
+
+
+def _verb(count: int) -> str:
+    return "is" if count == 1 else "are"
