@@ -67,7 +67,7 @@ class Backoff:
         return (step * random.uniform(0.5, 1.0) for step in steps)
 
 
-def settings_for(server_timeout: float = 300.0) -> kopf.OperatorSettings:
+def settings_for(server_timeout: int = 300) -> kopf.OperatorSettings:
     """Return kopf's settings: no state, no posting, no peering, and patience with the server."""
     settings = kopf.OperatorSettings()
     settings.persistence.diffbase_storage = NoDiffBase()
