@@ -1,6 +1,5 @@
 """Whether an Engine document can be used: what the schema cannot say."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from modelfleet.api.v1alpha1.engine import Engine, SourceSupport
@@ -35,20 +34,6 @@ def list_not_alone(engine: Engine) -> str | None:
     return None
 
 
-def given_twice(engine: Engine) -> str | None:
-    """Name a key that occurs twice; only the API server would notice."""
-    spec = engine.spec
-    metrics = spec.metrics.signals if spec.metrics else ()
-    for where, keys in (
-        ("spec.sources: the scheme", [source.scheme for source in spec.sources]),
-        ("spec.env: the variable", [variable.name for variable in spec.env]),
-        ("spec.metrics.signals: the signal", [one.signal for one in metrics]),
-    ):
-        if twice := [key for key, times in Counter(keys).items() if times > 1]:
-            return f"{where} {twice[0]} is given twice"
-    return None
-
-
 def adapters_not_described(engine: Engine) -> str | None:
     """Adapters need the words to give them with, and the other way round."""
     uses = any(
@@ -73,7 +58,6 @@ def older_than_itself(engine: Engine) -> str | None:
 CHECKS: tuple[Callable[[Engine], str | None], ...] = (
     bad_placeholder,
     list_not_alone,
-    given_twice,
     adapters_not_described,
     older_than_itself,
 )

@@ -180,15 +180,6 @@ def variable_reserved(model: Model, engine: Engine) -> Problem | None:
     return None
 
 
-def variable_given_twice(model: Model, _: Engine) -> Problem | None:
-    """The API server refuses it; a plan without one must refuse it too."""
-    names = [variable.name for variable in model.spec.engine.env]
-    for name in names:
-        if names.count(name) > 1:
-            return Reason.INVALID_SPEC, f"spec.engine.env[{name}]: given twice; remove one"
-    return None
-
-
 CHECKS: tuple[Check, ...] = (
     engine_invalid,
     image_too_old,
@@ -203,7 +194,6 @@ CHECKS: tuple[Check, ...] = (
     names_not_taken,
     argument_reserved,
     variable_reserved,
-    variable_given_twice,
 )
 
 

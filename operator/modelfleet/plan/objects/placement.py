@@ -62,7 +62,10 @@ def _term(pool: GPUNodePool) -> Manifest:
 
 
 def _written_once(tolerations: Iterable[Toleration]) -> list[Manifest]:
-    written = [
-        toleration.model_dump(by_alias=True, exclude_none=True) for toleration in tolerations
-    ]
+    written = [_written(toleration) for toleration in tolerations]
     return [one for place, one in enumerate(written) if one not in written[:place]]
+
+
+def _written(toleration: Toleration) -> Manifest:
+    fields = toleration.model_dump(by_alias=True, exclude_none=True)
+    return {key: value for key, value in fields.items() if value != ""}

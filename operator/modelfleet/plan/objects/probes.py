@@ -14,7 +14,8 @@ LIVENESS_PERIOD, LIVENESS_FAILURES, LIVENESS_ANSWER_SECONDS = 20, 6, 10
 """Two minutes: a restart costs the whole load time, so only a dead engine may pay it."""
 
 EXIT_SECONDS = 15
-"""Between the last answer and the exit: an idle vLLM needs 8 s, half of it spare."""
+"""Between the last answer and the exit: an idle vLLM needs 8 s. An engine that failed its startup
+or liveness probe has nothing to drain, so it gets no more than that."""
 
 
 def probes_for(model: Model, engine: Engine) -> Manifest:
@@ -26,6 +27,7 @@ def probes_for(model: Model, engine: Engine) -> Manifest:
             "periodSeconds": period,
             "timeoutSeconds": ANSWER_SECONDS,
             "failureThreshold": ceil(model.spec.startup.deadline_seconds / period),
+            "terminationGracePeriodSeconds": EXIT_SECONDS,
         },
         "readinessProbe": {
             **_get(paths.readiness),
@@ -38,6 +40,7 @@ def probes_for(model: Model, engine: Engine) -> Manifest:
             "periodSeconds": LIVENESS_PERIOD,
             "timeoutSeconds": LIVENESS_ANSWER_SECONDS,
             "failureThreshold": LIVENESS_FAILURES,
+            "terminationGracePeriodSeconds": EXIT_SECONDS,
         },
     }
 
