@@ -17,6 +17,8 @@ from devcluster.engine.dialects import Dialect
 from devcluster.engine.pods import EngineSpec
 from devcluster.engine.timing import QueueFull
 
+ABORT = "abort"
+
 
 class Phase(Enum):
     """Where an engine is in its life."""
@@ -46,13 +48,13 @@ class Engine:
     adapters: dict[str, str] = field(default_factory=dict)
     jobs: set[Job] = field(default_factory=set)
     batcher: Batcher = field(init=False)
-    random: random.Random = field(init=False)
+    chance: random.Random = field(init=False)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         tally = metrics.tally_for(self.spec.dialect)
         self.batcher = Batcher(self.spec.profile, tally, self.pace)
-        self.random = random.Random(self.seed)
+        self.chance = random.Random(self.seed)
         self.idle.set()
 
     @property
@@ -88,15 +90,21 @@ class Engine:
                 self.idle.set()
 
     def admit(self, job: Job, ask: Ask) -> Ticket:
-        """Queue a request for text. Raises `Refused` if it fails by chance or does not fit."""
-        return self.run(job, ask.prompt_tokens, ask.output_tokens, ask.reason, streamed=ask.stream)
+        """Queue a request for text. Raises `Refused` if it fails by chance or does not fit.
+
+        By chance, too, a stream ends half-way for the reason `ABORT`: it is then to be cut.
+        """
+        tokens, reason = ask.output_tokens, ask.reason
+        if ask.stream and self.chance.random() < self.spec.abort_rate:
+            tokens, reason = max(tokens // 2, 1), ABORT
+        return self.run(job, ask.prompt_tokens, tokens, reason, streamed=ask.stream)
 
     def run(
         self, job: Job, prompt_tokens: int, output_tokens: int, reason: str, *, streamed: bool
     ) -> Ticket:
         """Queue work. Raises `Refused` if it fails by chance or does not fit."""
         tally = self.batcher.tally
-        if self.random.random() < self.spec.error_rate:
+        if self.chance.random() < self.spec.error_rate:
             tally.ended["error", streamed] += 1
             raise Refused(500, "This simulated engine fails a share of its requests")
         try:
@@ -108,9 +116,3 @@ class Engine:
             status = 429 if self.dialect is Dialect.TEI else 503
             raise Refused(status, "The queue of this simulated engine is full") from None
         return job.ticket
-
-    def cut_after(self, ask: Ask) -> int | None:
-        """Return after how many tokens a stream is to be cut, or None to let it end well."""
-        if self.random.random() < self.spec.abort_rate:
-            return ask.output_tokens // 2
-        return None

@@ -11,7 +11,7 @@ from devcluster.engine.answers.refusals import Refused
 from devcluster.engine.answers.replies import body_of, json_reply, started_stream
 from devcluster.engine.answers.sse import Events
 from devcluster.engine.dialects import Dialect
-from devcluster.engine.engine import Engine, Job
+from devcluster.engine.engine import ABORT, Engine, Job
 from devcluster.engine.pods import EngineSpec
 from devcluster.engine.sockets import reset
 
@@ -105,16 +105,15 @@ def _answer(ask: Ask) -> dict[str, Any]:
 async def _stream(engine: Engine, job: Job, ask: Ask) -> web.StreamResponse:
     ticket = engine.admit(job, ask)
     response = await started_stream(engine, job.request, "text/event-stream")
-    events, cut_after = Events(ask), engine.cut_after(ask)
+    events = Events(ask)
     sent, opening = 0, events.opening()
     while not ticket.is_finished or sent < ticket.generated:
         there = await ticket.more()
-        if cut_after is not None and there > cut_after:
-            await response.write(opening + events.tokens(sent, cut_after))
-            reset(job.request.transport)
-            return response
         await response.write(opening + events.tokens(sent, there))
         sent, opening = there, b""
+    if ticket.reason == ABORT:
+        reset(job.request.transport)
+        return response
     await response.write(events.closing())
     await response.write_eof()
     return response

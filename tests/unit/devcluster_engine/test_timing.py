@@ -3,10 +3,11 @@
 import math
 
 import pytest
-from devcluster.engine.profiles import BadProfile, Profile, overridden
-from devcluster.engine.timing import Decoded, Finished, Preempted, Prefilled, QueueFull, Scheduler
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from devcluster.engine.profiles import BadProfile, Profile, overridden
+from devcluster.engine.timing import Decoded, Finished, Preempted, Prefilled, QueueFull, Scheduler
 
 PLAIN = Profile(prefill_tokens_per_second=1000, decode_tokens_per_second=10, decode_slowdown=0)
 
@@ -121,7 +122,7 @@ def test_a_full_kv_cache_preempts_the_last_who_still_finishes():
 
     events, _ = run_dry(scheduler)
 
-    assert [e.sequence for e in events if isinstance(e, Preempted)][0] is last
+    assert next(e.sequence for e in events if isinstance(e, Preempted)) is last
     assert first.finished_at < last.finished_at
     assert first.preemptions == 0
 
