@@ -81,7 +81,8 @@ def apply(
     for path, value in leaves.items():
         _set(tree, path, value)
     owners.applied[manager] = set(leaves)
-    return from_tree(tree)
+    merged: dict[str, Any] = from_tree(tree)
+    return merged
 
 
 def changed_leaves(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[Path]:

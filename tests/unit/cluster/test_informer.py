@@ -186,11 +186,13 @@ async def test_events_that_come_twice_or_late_change_nothing(api, session):
 
 
 async def test_a_silent_connection_is_given_up(api):
-    async with Session(api.connection, Limits(attempts=1, silence=0.2)) as session:
-        async with following(Informer(session, a_store())) as store:
-            api.deafen()
-            create(api, "unheard")
-            await eventually(lambda: names(store) == {"unheard"})
+    async with (
+        Session(api.connection, Limits(attempts=1, silence=0.2)) as session,
+        following(Informer(session, a_store())) as store,
+    ):
+        api.deafen()
+        create(api, "unheard")
+        await eventually(lambda: names(store) == {"unheard"})
 
 
 async def test_our_write_outlives_a_list_that_is_older(api, session):

@@ -168,11 +168,11 @@ def test_what_looks_the_same_is_not_a_change(store):
 def test_a_subscriber_that_fails_does_not_keep_the_others_from_hearing(store):
     told = []
 
-    def broken(old, new):
+    def broken(_old, _new):
         raise ValueError("a defect")
 
     store.subscribe(broken)
-    store.subscribe(lambda old, new: told.append(new))
+    store.subscribe(lambda _, new: told.append(new))
     store.feed("ADDED", pod(1))
 
     assert told == ["a"]
@@ -180,7 +180,7 @@ def test_a_subscriber_that_fails_does_not_keep_the_others_from_hearing(store):
 
 def test_an_object_that_makes_no_sense_is_reported_and_skipped():
     reported = []
-    store = Store(PODS, label, on_unparsable=lambda raw, error: reported.append(raw))
+    store = Store(PODS, label, on_unparsable=lambda raw, _: reported.append(raw))
     store.feed("ADDED", pod(1))
 
     store.feed("MODIFIED", stored(PODS, "p", 2))
