@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 from devcluster import api, fleet, processes
 from devcluster.layout import Layout
-from devcluster.parts import PARTS, Part
+from devcluster.parts import PARTS, SUPERVISOR, Part
+
+NAMES = (SUPERVISOR, *(part.name for part in PARTS))
 
 
 def missing(at: Layout, client: api.Client) -> list[str]:
@@ -20,14 +22,14 @@ def missing(at: Layout, client: api.Client) -> list[str]:
 
 def _levels(at: Layout, client: api.Client) -> Iterator[list[str]]:
     """Give troubles from the ground up: what is on top of a trouble is not looked at."""
-    yield [f"{part.name} does not run" for part in PARTS if not runs(at, part)]
+    yield [f"{name} does not run" for name in NAMES if not runs(at, name)]
     yield [f"{part.name} is not well" for part in PARTS if not is_well(part)]
     yield list(_troubles_of_the_api(at, client))
 
 
-def runs(at: Layout, part: Part) -> bool:
-    """Say whether the part's process is there."""
-    record = processes.load(at, part.name)
+def runs(at: Layout, name: str) -> bool:
+    """Say whether the process of a part, or of the supervisor, is there."""
+    record = processes.load(at, name)
     return record is not None and record.is_alive()
 
 

@@ -60,7 +60,7 @@ class Layout:
         return self.folder / "pools.json"
 
     def options(self) -> ClusterOptions:
-        """Return the options of the last start, or the defaults."""
+        """Return the options of the last start, or those to begin with."""
         if not self.options_file.exists():
             return ClusterOptions()
         return ClusterOptions.from_json(self.options_file.read_text())

@@ -77,7 +77,7 @@ def down(name: str) -> bool:
             return False
         records = processes.load_all(at)
         # First, so that it does not start again what ends now.
-        processes.stop([records.pop(supervisor.NAME)] if supervisor.NAME in records else [], 1.0)
+        processes.stop([records.pop(parts.SUPERVISOR)] if parts.SUPERVISOR in records else [], 1.0)
         last = [records.pop(part) for part in LAST if part in records]
         processes.stop(records.values(), PATIENCE)
         for record in last:
@@ -114,7 +114,7 @@ def status(name: str) -> list[tuple[str, str, str, str, str]]:
     at = Layout.of(name)
     records = processes.load_all(at)
     rows = []
-    for part in (supervisor.NAME, *(part.name for part in parts.PARTS)):
+    for part in health.NAMES:
         record = records.get(part)
         if record and record.is_alive():
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.since))
@@ -161,13 +161,13 @@ def _link_programs(source: Path, target: Path) -> None:
 
 def _supervise(at: Layout, resident: int | None) -> None:
     """See that a supervisor runs, and that it knows the options."""
-    record = processes.load(at, supervisor.NAME)
+    record = processes.load(at, parts.SUPERVISOR)
     if record and record.is_alive():
         record.end(signal.SIGHUP)
         return
     prefix = namespace.new() if resident is None else namespace.enter(resident)
     variables = {**os.environ, STATE_VARIABLE: str(at.folder), "DEVCLUSTER": at.name}
-    with (at.logs / f"{supervisor.NAME}.log").open("ab") as log:
+    with (at.logs / f"{parts.SUPERVISOR}.log").open("ab") as log:
         subprocess.Popen(
             [*prefix, sys.executable, "-m", supervisor.__name__, at.name],
             env=_with_package(variables),

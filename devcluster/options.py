@@ -35,17 +35,19 @@ DEFAULT_POOLS = (Pool(name="h100", nodes=4, gpus=8, product="NVIDIA-H100-80GB-HB
 class ClusterOptions:
     """All that a cluster is started with, kept in its folder for the next start."""
 
-    pools: tuple[Pool, ...] = DEFAULT_POOLS
+    pools: tuple[Pool, ...] = ()
     cpu_nodes: int = 1
     pull_seconds: float = 2.0
     load_seconds: float = 4.0
 
     def changed_by(self, given: Mapping[str, Any]) -> Self:
-        """Return these options with those `given` that are not None; pools are added by name."""
+        """Return these options with those `given` that are not None.
+
+        Pools are added by name; a cluster that has had none and is given none gets the default.
+        """
         news = {key: value for key, value in given.items() if value is not None}
-        if "pools" in news:
-            news["pools"] = united(self.pools, news["pools"])
-        return replace(self, **news)
+        pools = united(self.pools, news.pop("pools", ())) or DEFAULT_POOLS
+        return replace(self, **news, pools=pools)
 
     def all_pools(self) -> tuple[Pool, ...]:
         """Return the pools with GPUs and, last, the one without."""

@@ -18,6 +18,9 @@ REQUESTS = ("2000", "4000")
 """Requests a second, and in a burst, of each controller: their defaults (20 and 30) would be
 what a benchmark measures."""
 
+SUPERVISOR = "supervisor"
+"""Not a part, but recorded like one."""
+
 Command = Callable[[Layout], list[str]]
 
 

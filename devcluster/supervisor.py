@@ -19,10 +19,9 @@ from typing import BinaryIO
 
 from devcluster import api, fleet, health, iptables, layout, namespace, processes, stages
 from devcluster.layout import Layout
-from devcluster.parts import PARTS, Part
+from devcluster.parts import PARTS, SUPERVISOR, Part
 from devcluster.processes import Record
 
-NAME = "supervisor"
 QUICK = 0.1
 """Seconds between two looks while something is missing."""
 SLOW = 2.0
@@ -34,7 +33,7 @@ LARGEST_LOG = 50_000_000
 FORGETFUL = ("etcd", "kube-apiserver")
 """While one of these is away, writes of kwok may be lost: it starts anew to see what is missing."""
 
-log = logging.getLogger(NAME)
+log = logging.getLogger(SUPERVISOR)
 
 
 @dataclass
@@ -178,7 +177,7 @@ def main() -> None:
     at = Layout.of(sys.argv[1])
     logging.basicConfig(format="%(asctime)s %(message)s")
     namespace.set_up()
-    processes.save(at, NAME, processes.record_of(os.getpid()))
+    processes.save(at, SUPERVISOR, processes.record_of(os.getpid()))
     supervisor = Supervisor(at, iptables.provide(at.folder / "iptables"))
     supervisor.run(_waker(supervisor))
 
