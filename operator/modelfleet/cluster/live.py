@@ -1,6 +1,7 @@
 """The real cluster behind `reconcile`: reads caches, writes what differs, reports once."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -27,6 +28,7 @@ from modelfleet.plan.world import (
     Notice,
     Observed,
     Plan,
+    Pod,
     Pool,
     Ref,
     Refusals,
@@ -94,7 +96,7 @@ class LiveCluster:
         name = model.spec.engine.name
         engine = self._caches.engines.get("", name) or built_in().get(name)
         own = {one.metadata.name for one in self._caches.engines}
-        pods = tuple(self._caches.pods.by("model", family))
+        pods = tuple(self._placed(pod) for pod in self._caches.pods.by("model", family))
         revisions = (one.facts for one in self._children("ControllerRevision", family))
         deployments = (one.facts for one in self._children("Deployment", family))
         return Observed(
@@ -115,6 +117,11 @@ class LiveCluster:
 
     def _children(self, kind: str, family: children.Family) -> list[Child]:
         return self._caches.children[kind].by("model", family)
+
+    def _placed(self, pod: Pod) -> Pod:
+        if pod.node is None or not pod.requests:
+            return pod
+        return replace(pod, pools=self._caches.gpus.pools_of(pod.node))
 
     def _lost(self, node: str) -> bool:
         found = self._caches.gpus.node(node)

@@ -2,13 +2,17 @@
 
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from modelfleet.api import labels
 from modelfleet.plan.world import Deployment, Exit, Node, Pod, Revision, Waiting
 
 Raw = Mapping[str, Any]
+
+TAKING_IN = timedelta(seconds=2)
+"""The kubelet's own time from a pod's `startTime` to its first conditions; timestamps have whole
+seconds."""
 
 
 def instant(text: str | None) -> datetime | None:
@@ -50,9 +54,12 @@ def pod(raw: Raw) -> Pod:
         started_at=instant((engine.get("state") or {}).get("running", {}).get("startedAt")),
         ready_at=_since(ready),
         ready=ready.get("status") == "True",
+        unready_at=_unready_at(ready, status),
         terminating="deletionTimestamp" in meta,
+        gone_by=instant(meta.get("deletionTimestamp")),
         finished=status.get("phase") in ("Succeeded", "Failed"),
         failure=status.get("reason", ""),
+        failure_message=status.get("message", ""),
         restarts=engine.get("restartCount", 0),
         unschedulable=_unschedulable(scheduled),
         waiting=_waiting(engine),
@@ -76,6 +83,19 @@ def _since(condition: Raw) -> datetime | None:
     return instant(condition.get("lastTransitionTime"))
 
 
+def _unready_at(ready: Raw, status: Raw) -> datetime | None:
+    """Return when a pod stopped being ready.
+
+    The kubelet writes `Ready=False` first when it takes the pod in, so only a later transition
+    tells of a pod that had been ready.
+    """
+    changed = instant(ready.get("lastTransitionTime"))
+    taken_in = instant(status.get("startTime"))
+    if ready.get("status") == "True" or changed is None or taken_in is None:
+        return None
+    return changed if changed - taken_in > TAKING_IN else None
+
+
 def _unschedulable(scheduled: Raw) -> str | None:
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return str(scheduled.get("message", ""))
@@ -92,7 +112,13 @@ def _last_exit(container: Raw) -> Exit | None:
     end = next((one["terminated"] for one in ends if "terminated" in one), None)
     if end is None:
         return None
-    return Exit(end.get("exitCode", 0), end.get("reason", ""), end.get("message", ""))
+    began, ended = instant(end.get("startedAt")), instant(end.get("finishedAt"))
+    return Exit(
+        code=end.get("exitCode", 0),
+        reason=end.get("reason", ""),
+        message=end.get("message", ""),
+        seconds=int((ended - began).total_seconds()) if began and ended else None,
+    )
 
 
 def _requests(spec: Raw) -> tuple[tuple[str, int], ...]:

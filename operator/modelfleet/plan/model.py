@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from modelfleet.api.conditions import Reason
-from modelfleet.api.v1alpha1.model import Model
+from modelfleet.api.conditions import ConditionType, Reason
+from modelfleet.api.v1alpha1.model import Model, ModelStatus
 from modelfleet.plan import engine as engine_plan
 from modelfleet.plan import names, pools, revision
 from modelfleet.plan.objects.deployment import deployment_for
@@ -20,8 +20,11 @@ from modelfleet.plan.world import Manifest, Observed, Plan, Ref, Revision, Unrea
 Problem = tuple[Reason, str]
 
 SETTLED = timedelta(minutes=10)
-UNSETTLED = timedelta(seconds=15)
+UNSETTLED = timedelta(seconds=30)
 """A safety net only: pods, nodes and pools wake the Model by themselves when they change."""
+
+MARGIN = timedelta(seconds=1)
+"""Timestamps of the API server have whole seconds."""
 
 
 def plan_for(model: Model, seen: Observed) -> Plan:
@@ -40,8 +43,18 @@ def plan_for(model: Model, seen: Observed) -> Plan:
         delete=() if idle else tuple(leftovers(model, seen, wanted, rollout)),
         notices=notices_for(model.status, status),
         waits_for_capacity=rollout.waits_for_capacity,
-        look_again_in=SETTLED if rollout.done and not problem else UNSETTLED,
+        look_again_in=next_look(model, seen, status),
     )
+
+
+def next_look(model: Model, seen: Observed, status: ModelStatus) -> timedelta:
+    """Return when to look again if nothing happens: when a start becomes late, at the latest."""
+    if all(one.status == "True" for one in status.conditions if one.type == ConditionType.READY):
+        return SETTLED
+    deadline = timedelta(seconds=model.spec.startup.deadline_seconds)
+    starts = (pod.started_at or pod.scheduled_at for pod in seen.pods if not pod.ready)
+    left = [start + deadline - seen.now for start in starts if start]
+    return min([UNSETTLED, *(one + MARGIN for one in left if one > timedelta())])
 
 
 def unreadable_plan_for(broken: Unreadable, now: datetime) -> Plan:
