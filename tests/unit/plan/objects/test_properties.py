@@ -80,7 +80,8 @@ SPECS = st.fixed_dictionaries(
 @st.composite
 def models(draw: st.DrawFn) -> Model:
     """Draw a Model that its engine can serve."""
-    model: Model = model_with(draw(NAMES), **draw(SPECS))
+    spec: dict[str, Any] = draw(SPECS)
+    model = model_with(draw(NAMES), **spec)
     assume(why_unusable(model, engine_named(model.spec.engine.name)) is None)
     return model
 
