@@ -10,8 +10,8 @@ from modelfleet import clock, telemetry
 from modelfleet.cluster import errors
 from modelfleet.cluster.apply import Applier
 from modelfleet.cluster.caches import CHILDREN, OURS, Caches
-from modelfleet.cluster.events import Recorder
 from modelfleet.cluster.customs import prime
+from modelfleet.cluster.events import Recorder
 from modelfleet.cluster.informer import Informer, Scope, repair
 from modelfleet.cluster.lease import LeaseClient
 from modelfleet.cluster.live import LiveCluster
@@ -199,7 +199,7 @@ class Operator:
         election: asyncio.Task[None],
         background: Sequence[asyncio.Task[Any]],
     ) -> None:
-        """Finish what is in hand, then give the Lease away, so that the next leader starts clean."""
+        """Finish what is in hand, then give the Lease away: the next leader starts clean."""
         self._working = False
         await self._queue.close(self._settings.shutdown_seconds)
         await self._parts.recorder.flush(2.0)

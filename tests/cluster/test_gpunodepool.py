@@ -1,0 +1,63 @@
+"""What a pool tells about its nodes."""
+
+import pytest
+
+from support.manifests import model, pool
+from support.running import Client, apply, condition, kubectl
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+L40S = {"nvidia.com/gpu.product": "NVIDIA-L40S"}
+
+
+async def test_a_pool_counts_its_gpus(client: Client, namespace: str) -> None:
+    idle = await client.until("GPUNodePool", "", "l40s", lambda p: p["status"].get("nodes") == 2)
+    before = idle["status"]["gpus"]
+    apply(model(namespace, resources={"gpus": 2}, nodePools=["l40s"]))
+    await client.until_ready(namespace, "chat")
+
+    busy = await client.until(
+        "GPUNodePool",
+        "",
+        "l40s",
+        lambda p: p["status"]["gpus"]["allocated"] == before["allocated"] + 2,
+    )
+
+    gpus = busy["status"]["gpus"]
+    assert gpus["allocated"] + gpus["free"] == gpus["total"] == 8
+    assert gpus["largestFreeBlock"] <= 4
+    (accelerator,) = busy["status"]["accelerators"]
+    assert (accelerator["name"], accelerator["nodes"]) == ("NVIDIA-L40S", 2)
+    assert (condition(busy, "Ready") or {})["status"] == "True"
+
+
+async def test_a_pool_without_nodes_says_which_labels_it_looks_for(
+    client: Client, namespace: str
+) -> None:
+    apply(pool(namespace, colour="none"))
+
+    found = await client.until(
+        "GPUNodePool",
+        "",
+        namespace,
+        lambda p: (condition(p, "Ready") or {}).get("reason") == "NoNodeMatches",
+    )
+
+    assert "colour=none" in (condition(found, "Ready") or {})["message"]
+    kubectl("delete", "gpunodepool", namespace)
+
+
+async def test_two_pools_that_claim_one_node_both_say_so(client: Client, namespace: str) -> None:
+    apply(pool(namespace, **L40S))
+
+    for name, other in ((namespace, "l40s"), ("l40s", namespace)):
+        found = await client.until(
+            "GPUNodePool",
+            "",
+            name,
+            lambda p: (condition(p, "Stalled") or {}).get("reason") == "NodesOverlap",
+        )
+        assert other in (condition(found, "Stalled") or {})["message"]
+
+    kubectl("delete", "gpunodepool", namespace)
+    await client.until("GPUNodePool", "", "l40s", lambda p: condition(p, "Stalled") is None)

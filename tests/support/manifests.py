@@ -1,0 +1,39 @@
+"""Objects as users write them, with only what a test is about."""
+
+from typing import Any
+
+API_VERSION = "modelfleet.dev/v1alpha1"
+SIMULATED = "sim.modelfleet.dev/"
+
+
+def model(namespace: str, name: str = "chat", **spec: Any) -> dict[str, Any]:
+    """Return a Model on CPU by default."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Model",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "source": {"uri": "hf://Qwen/Qwen2.5-7B-Instruct"},
+            "engine": {"name": "vllm"},
+            **spec,
+        },
+    }
+
+
+def failing(namespace: str, how: str, name: str = "chat", **spec: Any) -> dict[str, Any]:
+    """Return a Model whose pods fail as devcluster plays it."""
+    template = {"annotations": {f"{SIMULATED}fail": how}}
+    return model(namespace, name, podTemplate=template, **spec)
+
+
+def pool(name: str, **labels: str) -> dict[str, Any]:
+    """Return a pool of the nodes with these labels."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "GPUNodePool",
+        "metadata": {"name": name},
+        "spec": {
+            "nodeSelector": labels,
+            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        },
+    }
