@@ -205,9 +205,9 @@ def _old_replicas(at: _Situation) -> int:
 
 def _gives_way(at: _Situation) -> int:
     """Return 1 where an old replica must go so that the exchange goes on, else 0."""
-    if not at.stands_still or not at.helps:
-        return 0
-    if at.missing <= 0:
+    if not at.stands_still or not at.helps or at.missing < 0:
+        return 0  # below 0, some are not needed any more and go first
+    if at.missing == 0:
         return 1
     if at.larger and at.room == 0:
         return 1  # until enough of its neighbours are gone as well

@@ -32,7 +32,9 @@ def starting(case: Case) -> Diagnosis | None:
 
 
 def creating(case: Case) -> Diagnosis | None:
-    """No pod is there yet."""
-    if case.census.alive:
+    """Some pods are not there yet."""
+    missing = case.replicas - len(case.census.alive)
+    if missing <= 0:
         return None
-    return patience(Reason.CREATING, f"revision {case.wanted} is being created")
+    fact = f"{missing} of {case.replicas} replicas of revision {case.wanted} are being created"
+    return patience(Reason.CREATING, fact)
