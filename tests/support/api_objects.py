@@ -101,7 +101,7 @@ class Objects:
         """PATCH with a merge patch. A uid or version in it is a precondition."""
         old = self.get(resource, *name)
         self._check_version(old, patch)
-        self._check_uid(old, (patch.get("metadata") or {}).get("uid"))
+        _check_same(old, (patch.get("metadata") or {}).get("uid"))
         new = api_merge.merge_patch(old, patch)
         new["metadata"] |= {"name": name[1], "uid": old["metadata"]["uid"]}
         self._owners(resource, name).update(manager, api_merge.changed_leaves(old, new))
@@ -120,7 +120,7 @@ class Objects:
         if old is None and uid:
             raise Refusal(409, "Conflict", f"uid mismatch: {uid}, and no existing object was found")
         if old is not None:
-            self._check_uid(old, uid)
+            _check_same(old, uid)
             self._check_version(old, body)
         owners = self._owners(resource, name) if old else api_merge.Ownership()
         try:
@@ -226,6 +226,12 @@ class Objects:
         self.history.append(change)
         for listener in list(self.listeners):
             listener(change)
+
+
+def _check_same(old: Object, uid: str | None) -> None:
+    if uid and uid != old["metadata"]["uid"]:
+        causes = [{"reason": "FieldValueInvalid", "field": "metadata.uid"}]
+        raise Refusal(422, "Invalid", "metadata.uid: field is immutable", causes)
 
 
 def _skeleton(body: Object) -> Object:

@@ -342,7 +342,9 @@ def _parts_below(resource: Resource, path: str) -> list[str] | None:
     namespace = ""
     if resource.namespaced and parts[0] == "namespaces" and len(parts) > 2:
         namespace, parts = parts[1], parts[2:]
-    return [namespace, *parts[1:]] if parts[0] == resource.plural else None
+    if parts[0] != resource.plural or not {"status", ""}.issuperset(parts[2:]):
+        return None  # /api/v1/namespaces/team/pods is no place in a Namespace
+    return [namespace, *parts[1:]]
 
 
 def _verb(request: web.Request, where: Where) -> str:

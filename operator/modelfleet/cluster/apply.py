@@ -23,6 +23,11 @@ its managedFields are looked at."""
 Action = Literal["created", "configured", "unchanged"]
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
+NEVER = "1"
+"""A resourceVersion that no object has: etcd's first revision is before all of them. An apply that
+names it creates an object, or is refused with a 409 where one exists. (Seen on 1.36; the check is
+the one that guards every update.)"""
+
 REMEMBERED = 20_000
 """Objects whose last comparison is remembered; some 300 bytes each."""
 
@@ -104,13 +109,11 @@ class Applier:
         return True
 
     async def _create(self, where: Endpoint, body: Mapping[str, Any]) -> Reply:
-        """Apply what should not exist yet.
-
-        An apply that does not force is refused where a stranger's object of that name differs.
-        """
+        """Apply what should not exist yet, and touch nobody's namesake."""
+        never = {**body, "metadata": {**body["metadata"], "resourceVersion": NEVER}}
         try:
-            return await self._send(where, body, "false")
-        except errors.FieldConflict as conflict:
+            return await self._force(where, never)
+        except errors.Conflict as conflict:
             if not _is_ours(await self._session.get(where), body):
                 raise errors.NameTaken(
                     f"{where.kind} {body['metadata']['name']} exists and is not ours",
@@ -120,10 +123,7 @@ class Applier:
         return await self._force(where, body)
 
     async def _force(self, where: Endpoint, body: Mapping[str, Any]) -> Reply:
-        return await self._send(where, body, "true")
-
-    async def _send(self, where: Endpoint, body: Mapping[str, Any], force: str) -> Reply:
-        query = {"fieldManager": FIELD_MANAGER, "force": force}
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
         return await self._session.patch(where, body, APPLY, query=query)
 
     def _remember(self, where: Endpoint, verdict: _Verdict) -> None:

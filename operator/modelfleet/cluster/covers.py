@@ -108,7 +108,9 @@ def _equal(live: Any, desired: Any, field: str) -> bool:
     return wanted is not None and wanted == quantity(str(live))
 
 
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?\d{1,2}))?")
+_QUANTITY = re.compile(
+    r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE]i|[numkMGTPE])|[eE]([+-]?\d{1,2}))?", re.ASCII
+)
 _SUFFIXES: Mapping[str, Decimal] = {
     **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)},
     **{letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", start=1)},

@@ -137,8 +137,10 @@ def _status_in(body: bytes) -> dict[str, Any]:
 def _class_of(code: int, status: Mapping[str, Any]) -> type[ApiError]:
     if code == 403:
         return _forbidden(status)
-    if code == 409 and _names_another_manager(status):
+    if code == 409 and "FieldManagerConflict" in _causes(status, "reason"):
         return FieldConflict
+    if code == 422 and "metadata.uid" in _causes(status, "field"):
+        return Conflict  # a patch that names the uid has met a namesake
     if code >= 500 or code == 0:
         return Unavailable
     return _BY_CODE.get(code, Rejected)
@@ -151,6 +153,6 @@ def _forbidden(status: Mapping[str, Any]) -> type[ApiError]:
     return Forbidden
 
 
-def _names_another_manager(status: Mapping[str, Any]) -> bool:
+def _causes(status: Mapping[str, Any], key: str) -> set[str]:
     causes = (status.get("details") or {}).get("causes") or ()
-    return any(cause.get("reason") == "FieldManagerConflict" for cause in causes)
+    return {str(cause.get(key)) for cause in causes}

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 import random
 from collections import Counter
 from datetime import timedelta
@@ -138,9 +139,9 @@ def test_failures_in_a_row_are_spaced_ever_wider_up_to_a_limit():
         return await turns(queue, 1000, look)
 
     times = [at for at, _ in virtual_time.run(main())]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert 0.1 < gaps[0] < 0.3
-    for shorter, longer in zip(gaps[:7], gaps[1:8], strict=True):
+    for shorter, longer in itertools.pairwise(gaps[:8]):
         assert 1.2 < longer / shorter < 3.1
     assert all(0.8 * LONGEST_DELAY <= gap <= 1.2 * LONGEST_DELAY for gap in gaps[10:])
 
