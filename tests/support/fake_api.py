@@ -98,6 +98,8 @@ class FakeApi:
         self.version = version
         self.bookmarks = bookmarks
         """Seconds between bookmarks."""
+        self.page = 500
+        """Items that a page of a list has at most, whatever a client asks for."""
         self.token: str | None = None
         """What requests must carry; None: nothing."""
         self.requests: list[tuple[str, str]] = []
@@ -242,7 +244,7 @@ class FakeApi:
             raise Refusal(410, "Expired", "The provided continue parameter is too old")
         found = self._matching(where, _selector(request))
         first = int(offset or 0)
-        end = first + int(request.query.get("limit") or len(found) or 1)
+        end = first + min(self.page, int(request.query.get("limit") or len(found)))
         metadata = {"resourceVersion": version}
         if end < len(found):
             metadata["continue"] = f"{version}:{end}"

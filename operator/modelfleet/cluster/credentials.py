@@ -21,9 +21,6 @@ TOKEN_TTL = 60.0
 EXPIRY_MARGIN = timedelta(seconds=30)
 """A plugin's token is renewed this long before its end, so that none expires on the way."""
 
-EXEC_TIMEOUT = 60.0
-"""Seconds that a credential plugin may take."""
-
 
 class CredentialsError(Exception):
     """A token cannot be had: its file is missing, its plugin failed."""
@@ -95,6 +92,8 @@ class ExecPlugin:
     cluster: Mapping[str, Any] | None = None
     use_certificate: Callable[[str, str], None] | None = None
     """Is given the PEM certificate and key, where the plugin prints these."""
+    timeout: float = 60.0
+    """Seconds that the plugin may take."""
     now: Callable[[], datetime] = clock.utc_now
     _token: str | None = field(default=None, repr=False)
     _good_until: datetime | None = None
@@ -128,12 +127,12 @@ class ExecPlugin:
     async def _ask(self) -> Mapping[str, Any]:
         name = self.argv[0]
         try:
-            async with asyncio.timeout(EXEC_TIMEOUT):
+            async with asyncio.timeout(self.timeout):
                 code, out, err = await self._run()
+        except TimeoutError as error:  # an OSError too, so first
+            raise CredentialsError(f"{name} did not answer in {self.timeout:g} s") from error
         except OSError as error:
             raise CredentialsError(f"cannot run {name}: {error.strerror}") from error
-        except TimeoutError as error:
-            raise CredentialsError(f"{name} did not answer in {EXEC_TIMEOUT:g} s") from error
         if code != 0:
             raise CredentialsError(
                 f"{name} failed with {code}: {err[-500:].decode(errors='replace')}"
@@ -152,6 +151,7 @@ class ExecPlugin:
             out, err = await process.communicate()
         except asyncio.CancelledError:
             process.kill()
+            await process.wait()
             raise
         return process.returncode or 0, out, err
 

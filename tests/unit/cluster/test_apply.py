@@ -93,7 +93,7 @@ async def test_what_others_added_stays(api, applier):
     assert live(api)["spec"]["minReadySeconds"] == 5
 
 
-async def test_a_status_that_moves_costs_no_write(api, session, applier):
+async def test_a_status_that_moves_costs_no_write(api, applier):
     await applier.apply(a_deployment(), None)
     patch = {"status": {"replicas": 1}}
     api.objects.merge(DEPLOYMENTS, ("team", "chat-1"), patch, "status")
@@ -125,7 +125,7 @@ async def test_a_strangers_object_of_that_name_is_not_touched(api, applier):
     assert api.objects.get(SERVICES, "team", "chat") == before
 
 
-async def test_the_child_of_another_model_is_not_touched(api, applier):
+async def test_the_child_of_another_model_is_not_touched(applier):
     await applier.apply(a_deployment(ANOTHER), None)
 
     with pytest.raises(errors.NameTaken):

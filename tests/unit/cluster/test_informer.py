@@ -4,7 +4,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from modelfleet.cluster import informer as module
 from modelfleet.cluster.informer import Informer, Scope, repair
 from modelfleet.cluster.rest import NODES, PODS
 from modelfleet.cluster.session import Limits, Session
@@ -79,8 +78,8 @@ async def test_it_follows_only_what_it_was_asked_to(api, session):
         await eventually(lambda: names(store) == {"other"})
 
 
-async def test_many_pages_make_one_list(api, session, monkeypatch):
-    monkeypatch.setattr(module, "PAGE", 7)
+async def test_many_pages_make_one_list(api, session):
+    api.page = 7
     for number in range(30):
         create(api, f"p{number}")
 

@@ -56,7 +56,7 @@ def test_every_kind_has_one_resource():
     assert len({resource.plural for resource in BY_KIND.values()}) == len(BY_KIND)
 
 
-async def test_objects_are_read_and_written(api, session):
+async def test_objects_are_read_and_written(session):
     created = await session.create(PODS.all("team"), an_object(PODS, "p"))
     assert await session.get(PODS.at("team", "p")) == created
 
@@ -166,11 +166,11 @@ async def test_a_wrong_token_is_unavailable_and_not_shown(api):
     assert "wrong" not in repr(connection)
 
 
-async def test_the_server_knows_who_asks(api, session):
+async def test_the_server_knows_who_asks(session):
     assert session.client.headers["User-Agent"].startswith("modelfleet/")
 
 
-async def test_a_client_that_somebody_closed_is_replaced(api, session):
+async def test_a_client_that_somebody_closed_is_replaced(session):
     await session.client.close()
 
     assert (await session.page(NODES.all(), {})).items == []
