@@ -1,6 +1,7 @@
 """The command line: `python -m devcluster`."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -166,6 +167,9 @@ def kubectl(cluster: str, arguments: tuple[str, ...]) -> None:
 @start_options
 def run(name: str, command: list[str], **options: Any) -> None:
     """Start a cluster, run a command in it, end it: run [NAME] [OPTIONS] -- COMMAND."""
+    # Like Ctrl-C, these must not leave the cluster behind.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
         _up(name, options, wait=True)
         line, variables = lifecycle.inside(name, command)

@@ -92,7 +92,8 @@ def kube_controller_manager(at: Layout) -> list[str]:
         str(at.bin / "kube-controller-manager"),
         f"--kubeconfig={at.kubeconfig}",
         "--leader-elect=false",
-        "--controllers=*",
+        # It annotates all nodes anew each time that their number passes a mark.
+        "--controllers=*,-ttl-controller",
         f"--kube-api-qps={rate}",
         f"--kube-api-burst={burst}",
         *(f"--concurrent-{name}-syncs=20" for name in workers),
