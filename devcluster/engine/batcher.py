@@ -10,15 +10,8 @@ from collections.abc import Callable
 
 from devcluster.engine.metrics.tally import Load, Tally
 from devcluster.engine.profiles import Profile
-from devcluster.engine.timing import (
-    Decoded,
-    Event,
-    Finished,
-    Preempted,
-    Prefilled,
-    Scheduler,
-    Sequence,
-)
+from devcluster.engine.sequences import Decoded, Event, Finished, Preempted, Prefilled, Sequence
+from devcluster.engine.timing import Scheduler
 
 _SHORTEST_TIMER = 0.001
 """Resolution of the event loop's timers, in seconds."""

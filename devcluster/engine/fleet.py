@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from devcluster.engine.kubelet import Ending, Kubelet
-from devcluster.engine.pods import EngineSpec, Pod, is_lost, pod_from
+from devcluster.engine.pods import ENGINE_LABEL, EngineSpec, Pod, is_lost, pod_from
 from devcluster.engine.servers import ModelServer
 
 logger = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Fleet:
             resident = Resident(pod, self._server_for, self._kubelet)
             self._residents[pod.uid] = resident
             resident.lost = pod.node in self._lost.values()
-            _warn(pod)
+            _warn(pod, document)
         elif resident.pod == pod:
             return
         resident.pod = pod
@@ -181,6 +181,10 @@ def _log_failure(task: asyncio.Task[None]) -> None:
         logger.error("a pod could not be ended", exc_info=task.exception())
 
 
-def _warn(pod: Pod) -> None:
+def _warn(pod: Pod, document: Mapping[str, Any]) -> None:
+    engine = (document["metadata"].get("labels") or {}).get(ENGINE_LABEL)
+    if engine is not None and pod.engine is None:
+        message = "%s/%s: nothing answers for it: engine %r has no dialect, or no port is `http`"
+        logger.warning(message, pod.namespace, pod.name, engine)
     for remark in pod.engine.remarks if pod.engine is not None else ():
         logger.warning("%s/%s: %s", pod.namespace, pod.name, remark)

@@ -168,6 +168,8 @@ class Ending:
             if self._server is not None:
                 await self._server.kill()
             return KILLED
+        finally:
+            self._grace = None  # from here on, a newer grace period changes nothing
         return 0
 
     async def _pre_stop(self) -> None:

@@ -172,12 +172,12 @@ def _spec(
     engine: str, model: str, annotations: Mapping[str, str], container: Mapping[str, Any]
 ) -> EngineSpec | None:
     image = container.get("image", "")
-    dialect = dialect_for(annotations.get("dialect", engine), image)
+    remarks: list[str] = []
+    dialect = _dialect(engine, image, annotations, remarks)
     if dialect is None:
         return None
     arguments = Arguments(_words(container.get("command"), container.get("args")))
     environment = {e["name"]: e.get("value", "") for e in container.get("env") or ()}
-    remarks: list[str] = []
     return EngineSpec(
         dialect=dialect,
         names=served_names(dialect, arguments, model),
@@ -194,6 +194,18 @@ def _spec(
         ranks=arguments.number("--tp-size", "--tensor-parallel-size", "--tp") or 1,
         remarks=tuple(remarks),
     )
+
+
+def _dialect(
+    engine: str, image: str, annotations: Mapping[str, str], remarks: list[str]
+) -> Dialect | None:
+    wanted = annotations.get("dialect")
+    if wanted is not None:
+        dialect = dialect_for(wanted, "")
+        if dialect is not None:
+            return dialect
+        remarks.append(f"annotation dialect: {wanted!r} is unknown")
+    return dialect_for(engine, image)
 
 
 def _ports(dialect: Dialect, container: Mapping[str, Any]) -> tuple[int, ...]:

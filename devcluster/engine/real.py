@@ -124,7 +124,8 @@ class RealServer:
         if self._process is not None:
             self._process.signal(number)
             await self._process.ended.wait()
-        self._note.unlink(missing_ok=True)
+        for file in (self._note, self._note.with_suffix(".log")):
+            file.unlink(missing_ok=True)
 
     async def _keep_running(self) -> None:
         pause = _FIRST_PAUSE

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from devcluster.engine.metrics.exposition import Bounds, Histogram
-from devcluster.engine.timing import Decoded, Sequence
+from devcluster.engine.sequences import Decoded, Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -161,6 +161,14 @@ async def test_many_pods_are_removed_and_a_finalizer_gets_its_status():
     assert list(api.objects["pods"]) == ["chat-59"]
 
 
+async def test_a_removal_is_tried_until_it_succeeds():
+    api, pod = FakeApi(), a_pod(state="waiting")
+    api.put("pods", changed(pod, **deletion()))
+    api.refusals = 2
+    async with playing(api):
+        await api.until(lambda: not api.objects["pods"])
+
+
 async def test_another_pod_of_the_same_name_is_left_alone(http):
     api, old = FakeApi(), a_pod()
     new = a_pod(address=an_address())
@@ -248,7 +256,7 @@ async def test_the_feed_survives_lost_watches_and_old_versions(http):
     async with playing(api):
         await api.until(lambda: len(api.watchers) == 2)
         lists = api.lists
-        api.forget = True
+        api.forgotten = {"pods", "nodes"}
         api.drop_watches()
         await api.until(lambda: not api.watchers)
         api.history.clear()
@@ -258,6 +266,6 @@ async def test_the_feed_survives_lost_watches_and_old_versions(http):
 
         await api.until(lambda: len(api.watchers) == 2)
         del api.objects["pods"]["chat-0"]
-        api.forget = True
+        api.forgotten = {"pods", "nodes"}
         api.drop_watches()
         await until(lambda: health(http, pod), None)

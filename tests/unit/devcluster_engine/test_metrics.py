@@ -6,7 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from devcluster.engine import metrics
 from devcluster.engine.metrics.tally import Load
 from devcluster.engine.profiles import Profile
-from devcluster.engine.timing import Decoded, Finished, Prefilled, Scheduler
+from devcluster.engine.sequences import Decoded, Finished, Prefilled
+from devcluster.engine.timing import Scheduler
 from unit.devcluster_engine.worlds import spec_of
 
 SPECS = {

@@ -1,6 +1,7 @@
 """What each engine does while it loads and when it is told to end, over real sockets."""
 
 import asyncio
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -103,8 +104,8 @@ async def test_vllm_with_a_timeout_finishes_what_runs_and_what_waits(http):
 
 
 async def test_vllm_cuts_what_is_left_after_its_timeout(http):
-    args = ["--shutdown-timeout=1"]
-    async with serving(args=args, annotations={"profile": SLOW}) as (server, url):
+    async with serving(annotations={"profile": SLOW}) as (server, url):
+        server.engine.spec = replace(server.engine.spec, shutdown_timeout=0.1)
         reply = await started(http, url, ENDLESS)
         await server.terminate()
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devcluster.engine.profiles import BadProfile, Profile, overridden
-from devcluster.engine.timing import Decoded, Finished, Preempted, Prefilled, QueueFull, Scheduler
+from devcluster.engine.sequences import Decoded, Finished, Preempted, Prefilled
+from devcluster.engine.timing import QueueFull, Scheduler
 
 PLAIN = Profile(prefill_tokens_per_second=1000, decode_tokens_per_second=10, decode_slowdown=0)
 

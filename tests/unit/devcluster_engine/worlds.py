@@ -101,7 +101,8 @@ class FakeApi:
         self.watchers = set()
         self.patches = []
         self.lists = 0
-        self.forget = False
+        self.refusals = 0
+        self.forgotten = set()
         self.changed = asyncio.Event()
 
     def put(self, kind, document):
@@ -156,8 +157,8 @@ class FakeApi:
         )
 
     async def _watch(self, request, kind):
-        if self.forget:
-            self.forget = False
+        if kind in self.forgotten:
+            self.forgotten.discard(kind)
             return web.json_response({"code": 410}, status=410)
         queue = asyncio.Queue()
         queue.kind = kind
@@ -181,6 +182,9 @@ class FakeApi:
         return web.json_response({})
 
     async def _delete(self, request):
+        if self.refusals:
+            self.refusals -= 1
+            return web.json_response({}, status=503)
         name, body = request.match_info["name"], await request.json()
         document = self.objects["pods"].get(name)
         if document is None:
