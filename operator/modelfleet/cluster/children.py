@@ -77,7 +77,7 @@ def child(raw: dict[str, Any]) -> Child:
     )
 
 
-def owner(raw: dict[str, Any]) -> Owner | None:
+def owner(raw: Mapping[str, Any]) -> Owner | None:
     """Return the owner that controls an object, or None."""
     for one in raw["metadata"].get("ownerReferences") or ():
         if one.get("controller"):

@@ -36,9 +36,6 @@ from modelfleet.plan.world import (
     Unreadable,
 )
 
-GUESSABLE = ("Service", "ServiceAccount", "PodDisruptionBudget")
-"""Children named like the Model: somebody else may have taken the name. Others carry a hash."""
-
 STATUS_PAUSE = 2.0
 """Seconds between two writes of a status in which only a phase or a count has moved."""
 
@@ -131,53 +128,30 @@ class LiveCluster:
 
     async def write(self, model: Model, plan: Plan) -> Refusals:
         """Apply and delete what differs. Returns what was refused for good; safe to repeat."""
-        taken = [which for one in plan.apply if (which := await self._taken(model, one))]
-        if taken:
-            return Refusals(taken=tuple(taken))
         try:
             for manifest in plan.apply:
-                await self._apply(manifest)
+                await self._apply(model, manifest)
             for ref in plan.delete:
                 await self._delete(ref)
+        except errors.NameTaken as error:
+            return Refusals(taken=(str(error),))
         except errors.Rejected as error:
             return Refusals(refused=(str(error),))
         return Refusals()
 
-    async def _taken(self, model: Model, manifest: Manifest) -> str | None:
-        """Return what to call an object that is somebody else's, or None.
-
-        Raises Conflict while the garbage collector still holds a namesake's child.
-        """
-        kind, meta = manifest["kind"], manifest["metadata"]
-        known = self._caches.children[kind].get(meta["namespace"], meta["name"])
-        if known is None and kind not in GUESSABLE:
-            return None
-        found = (known.owner, known.model) if known else await self._look_up(manifest)
-        if found is None:
-            return None
-        owner, by_label = found
-        if owner is None:
-            return None if by_label == model.metadata.name else f"{kind} {meta['name']}"
-        if owner.uid == model.metadata.uid:
-            return None
-        if (owner.kind, owner.name) == ("Model", model.metadata.name):
-            raise errors.Conflict(f"{kind} {meta['name']} of a deleted Model is not gone yet")
-        return f"{kind} {meta['name']}"
-
-    async def _look_up(self, manifest: Manifest) -> tuple[children.Owner | None, str] | None:
-        try:
-            raw = await self._session.get(rest.endpoint_of(manifest))
-        except errors.NotFound:
-            return None
-        own = raw["metadata"].get("labels") or {}
-        ours = own.get(labels.MANAGED_BY) == labels.FIELD_MANAGER
-        return children.owner(raw), own.get(labels.MODEL, "") if ours else ""
-
-    async def _apply(self, manifest: Manifest) -> None:
+    async def _apply(self, model: Model, manifest: Manifest) -> None:
         self._require_leadership()
         meta, store = manifest["metadata"], self._caches.children[manifest["kind"]]
         known = store.get(meta["namespace"], meta["name"])
-        applied = await self._applier.apply(manifest, known.manifest() if known else None)
+        live = known.manifest() if known else None
+        if live is not None:
+            _claim(model, live)
+        try:
+            applied = await self._applier.apply(manifest, live)
+        except errors.NameTaken:
+            live = await self._session.get(rest.endpoint_of(manifest))
+            _claim(model, live)
+            applied = await self._applier.apply(manifest, live)
         if applied.action != "unchanged":
             store.put(dict(applied.raw))
 
@@ -238,6 +212,24 @@ class LiveCluster:
         self._caches.customs()[key.kind].put(reply.body)
         for notice in plan.notices:
             self._recorder.record(_regarding(key, uid, reply.body), notice)
+
+
+def _claim(model: Model, live: Mapping[str, Any]) -> None:
+    """Make sure that an object is this Model's, or was left behind by it and belongs to nobody.
+
+    Raises NameTaken if it is somebody else's, and Conflict while the garbage collector still
+    holds a child of a deleted Model of the same name.
+    """
+    name = f"{live['kind']} {live['metadata']['name']}"
+    owner, own = children.owner(live), live["metadata"].get("labels") or {}
+    if owner is None:
+        ours = own.get(labels.MANAGED_BY) == labels.FIELD_MANAGER
+        if not ours or own.get(labels.MODEL) != model.metadata.name:
+            raise errors.NameTaken(name)
+    elif owner.uid != model.metadata.uid:
+        if (owner.kind, owner.name) == ("Model", model.metadata.name):
+            raise errors.Conflict(f"{name} of a deleted Model is not gone yet")
+        raise errors.NameTaken(name)
 
 
 def _dumped(status: BaseModel) -> dict[str, Any]:
