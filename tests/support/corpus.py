@@ -15,17 +15,21 @@ _KINDS = {kind.names.singular: kind for kind in KINDS}
 
 @dataclass(frozen=True)
 class Example:
-    """One file. `field` is what a refusal must name; a valid object has none."""
+    """One file. `field` is what a refusal must name; empty for a valid object."""
 
     name: str
     kind: type[Kind]
     text: str
-    field: str | None
+    field: str
 
     @property
     def body(self) -> dict[str, Any]:
         parsed: dict[str, Any] = yaml.safe_load(self.text)
         return parsed
+
+    def text_in(self, namespace: str) -> str:
+        """Return the text for a namespace, where it names one at all."""
+        return self.text.replace("namespace: default", f"namespace: {namespace}")
 
 
 def examples(verdict: str) -> list[Example]:
@@ -36,5 +40,5 @@ def examples(verdict: str) -> list[Example]:
 def _example(path: Path) -> Example:
     text = path.read_text(encoding="utf-8")
     first = text.partition("\n")[0]
-    field = first.removeprefix("# field: ") if first.startswith("# field: ") else None
+    field = first.removeprefix("# field: ") if first.startswith("# field: ") else ""
     return Example(f"{path.parent.name}/{path.stem}", _KINDS[path.parent.name], text, field)

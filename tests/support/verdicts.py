@@ -1,0 +1,72 @@
+"""What a real API server says to an object, without keeping it."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from kubernetes import config
+from kubernetes.client import ApiClient
+
+from modelfleet.api.labels import GROUP
+from modelfleet.api.schema import Kind
+
+DRY_RUN = "dryRun=All&fieldValidation=Strict"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`fields` are those that a refusal names."""
+
+    accepted: bool
+    message: str = ""
+    fields: frozenset[str] = frozenset()
+    stored: dict[str, Any] | None = None
+
+
+class Judge:
+    """Asks the API server of the current kubeconfig."""
+
+    def __init__(self) -> None:
+        self._client: ApiClient = config.new_client_from_config()
+
+    def on_create(self, kind: type[Kind], body: str | dict[str, Any], namespace: str) -> Verdict:
+        """Return the verdict on a new object. Text is sent as YAML, as it is."""
+        return self._ask("POST", f"{_path(kind, namespace)}?{DRY_RUN}", body)
+
+    def on_status(self, kind: type[Kind], body: dict[str, Any], namespace: str) -> Verdict:
+        """Return the verdict on a status for an object that exists."""
+        path = f"{_path(kind, namespace)}/{body['metadata']['name']}/status?{DRY_RUN}"
+        return self._ask("PUT", path, body)
+
+    def _ask(self, method: str, path: str, body: str | dict[str, Any]) -> Verdict:
+        text, kind = (body, "yaml") if isinstance(body, str) else (json.dumps(body), "json")
+        call = self._client.param_serialize(
+            method,
+            path,
+            header_params={"Content-Type": f"application/{kind}", "Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        answer = self._client.call_api(*call[:3], body=text)
+        said = json.loads(answer.read())
+        return Verdict(True, stored=said) if answer.status < 300 else _refusal(said)
+
+
+def names(fields: Iterable[str], expected: str) -> bool:
+    """Return whether one of `fields` is the expected one or lies in it."""
+    return any(
+        field == expected or field.startswith((f"{expected}.", f"{expected}[")) for field in fields
+    )
+
+
+def _path(kind: type[Kind], namespace: str) -> str:
+    within = f"/namespaces/{namespace}" if kind.names.scope == "Namespaced" else ""
+    return f"/apis/{GROUP}/v1alpha1{within}/{kind.names.plural}"
+
+
+def _refusal(status: dict[str, Any]) -> Verdict:
+    causes = (status.get("details") or {}).get("causes") or []
+    fields = {cause.get("field", "").removeprefix(".") for cause in causes} - {"", "<nil>"}
+    unknown = re.findall(r'unknown field "([^"]+)"', status["message"])
+    return Verdict(False, status["message"], frozenset({*fields, *unknown}))
