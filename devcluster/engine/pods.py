@@ -1,5 +1,6 @@
 """Pods as this process needs them, read once from what the API server sends."""
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ MODEL_LABEL = "modelfleet.dev/model"
 ENGINE_LABEL = "modelfleet.dev/engine"
 ANNOTATION = "sim.modelfleet.dev/"
 LOST_ANNOTATION = "sim.modelfleet.dev/lost"
+_SECONDS = re.compile(r"\d+(\.\d+)?s?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,7 @@ def _pre_stop(container: Mapping[str, Any]) -> float:
     command = (hook.get("exec") or {}).get("command") or []
     words = _words(command)
     after = [b for a, b in pairwise(words) if a.rsplit("/", 1)[-1] == "sleep"]
-    return sum(float(word.rstrip("s")) for word in after if word.rstrip("s").isdecimal())
+    return sum(float(word.rstrip("s")) for word in after if _SECONDS.fullmatch(word))
 
 
 def _words(*parts: Iterable[str] | None) -> list[str]:

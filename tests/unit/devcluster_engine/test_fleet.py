@@ -101,13 +101,13 @@ async def test_a_deleted_pod_drains_and_is_removed(http):
 
 
 async def test_pre_stop_keeps_a_pod_serving(http):
-    pod = a_pod(lifecycle={"preStop": {"sleep": {"seconds": 1}}})
+    pod = a_pod(lifecycle={"preStop": {"exec": {"command": ["sleep", "0.3"]}}})
     api = FakeApi()
     api.put("pods", pod)
     async with playing(api):
         await until(lambda: health(http, pod), 200)
         api.put("pods", changed(pod, **deletion()))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
         assert await health(http, pod) == 200
         await api.until(lambda: not api.objects["pods"])
         assert await health(http, pod) is None
