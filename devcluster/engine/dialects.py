@@ -14,7 +14,7 @@ class Dialect(StrEnum):
     VLLM = "vllm"
     VLLM_0_9 = "vllm-0.9"
     SGLANG = "sglang"
-    LLAMA_CPP = "llama.cpp"
+    LLAMA_CPP = "llama-cpp"
     TEI = "tei"
     OLLAMA = "ollama"
     TRITON = "triton"
@@ -31,16 +31,19 @@ LISTENS_WHILE_LOADING = frozenset({Dialect.SGLANG, Dialect.LLAMA_CPP, Dialect.OL
 TRITON_METRICS_PORT = 8002
 LLAMA_QUEUED_EXIT_SECONDS = 120.0
 """A terminated llama-server leaves queued clients hanging for this long."""
-TRITON_EXIT_TIMEOUT_SECONDS = 30.0
+_TRITON_EXIT_TIMEOUT_SECONDS = 30.0
 
+_ALIASES = {"llama-cpp": "llama.cpp", "llamacpp": "llama.cpp"}
+"""Names of objects and labels are often written without the dot."""
 _RENAMED_IN = (0, 12)
 """The first vLLM without the names of 0.9."""
 
 
 def dialect_for(engine: str, image: str) -> Dialect | None:
     """Return the dialect of an engine by its label and image, or None for an unknown engine."""
+    name = engine.lower()
     try:
-        dialect = Dialect(engine.lower())
+        dialect = Dialect(_ALIASES.get(name, name))
     except ValueError:
         return None
     if dialect is Dialect.VLLM and _is_old(image):
@@ -87,6 +90,20 @@ def served_names(dialect: Dialect, arguments: Arguments, model: str) -> tuple[st
     if dialect is Dialect.LLAMA_CPP:
         names = [part for name in names for part in name.split(",") if part]
     return tuple(dict.fromkeys(names)) or (model,)
+
+
+def shutdown_timeout_for(dialect: Dialect, arguments: Arguments) -> float:
+    """Return the seconds that an engine was told to let requests finish; 0: none."""
+    if dialect is Dialect.TRITON:
+        given = arguments.number("--exit-timeout-secs")
+        return _TRITON_EXIT_TIMEOUT_SECONDS if given is None else float(given)
+    return float(arguments.number("--shutdown-timeout") or 0)
+
+
+def first_adapters(arguments: Arguments) -> tuple[tuple[str, str], ...]:
+    """Return the adapters given on the command line, as (name, path)."""
+    pairs = (value.split("=", 1) for value in arguments.values("--lora-modules", "--lora-paths"))
+    return tuple((pair[0], pair[1]) for pair in pairs if len(pair) == 2)
 
 
 def profile_for(dialect: Dialect, arguments: Arguments) -> Profile:

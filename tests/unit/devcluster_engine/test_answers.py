@@ -86,7 +86,7 @@ async def test_an_answer_without_limit_stops_by_itself(http):
     [
         ("vllm", "vllm/vllm-openai:v0.33.0", 404),
         ("sglang", "lmsysorg/sglang:v0.5.23", 404),
-        ("llama.cpp", "ghcr.io/ggml-org/llama.cpp:server", 200),
+        ("llama-cpp", "ghcr.io/ggml-org/llama.cpp:server", 200),
     ],
 )
 async def test_an_unknown_model(http, engine, image, status):
@@ -219,6 +219,20 @@ async def test_adapters_come_and_go(http):
     assert statuses == [200, 200, 400, 200, 200, 404, 404, 404]
 
 
+async def test_adapters_of_the_command_line_are_served(http):
+    args = ["--enable-lora", "--lora-modules", "legal=/adapters/legal", "--port", "8000"]
+    async with serving(args=args, annotations={"profile": FAST}) as (_, url):
+        reply, _ = await post(http, f"{url}/v1/chat/completions", {**CHAT, "model": "legal"})
+        async with http.get(f"{url}/v1/models") as listing:
+            models = (await listing.json())["data"]
+
+    assert reply.status == 200
+    assert [(model["id"], model["parent"]) for model in models] == [
+        ("chat", None),
+        ("legal", "chat"),
+    ]
+
+
 async def test_ollama_streams_lines(http):
     body = {"model": "chat", "messages": CHAT["messages"], "options": {"num_predict": 3}}
     async with serving(engine="ollama", image="ollama", annotations={"profile": FAST}) as (_, url):
@@ -245,7 +259,7 @@ async def test_triton_generates_and_is_ready(http):
 
 @pytest.mark.parametrize(
     ("engine", "path", "status"),
-    [("llama.cpp", "/metrics", 501), ("sglang", "/metrics", 404), ("vllm", "/nowhere", 404)],
+    [("llama-cpp", "/metrics", 501), ("sglang", "/metrics", 404), ("vllm", "/nowhere", 404)],
 )
 async def test_what_was_not_switched_on_is_not_there(http, engine, path, status):
     async with serving(engine=engine) as (_, url), http.get(url + path) as reply:

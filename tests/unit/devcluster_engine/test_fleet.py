@@ -228,7 +228,7 @@ async def test_an_address_is_taken_over_from_a_pod_that_is_gone(http):
     api.put("pods", old)
     async with playing(api):
         await until(lambda: health(http, old), 200)
-        new = a_pod(name="new", address=address, engine="llama.cpp", state="running")
+        new = a_pod(name="new", address=address, engine="llama-cpp", state="running")
         api.put("pods", new)
         api.remove("pods", "old")
         await until(lambda: health(http, new), 503)

@@ -14,7 +14,7 @@ SPECS = {
     "vllm": spec_of(),
     "vllm-0.9": spec_of(image="vllm/vllm-openai:v0.9.2"),
     "sglang": spec_of(engine="sglang", args=["--enable-metrics", "--tp-size", "2"]),
-    "llama.cpp": spec_of(engine="llama.cpp", args=["--metrics"]),
+    "llama-cpp": spec_of(engine="llama-cpp", args=["--metrics"]),
     "tei": spec_of(engine="tei"),
     "triton": spec_of(engine="triton"),
 }
@@ -100,13 +100,13 @@ def count_of(family):
             "queue_time_seconds",
         ),
         (
-            "llama.cpp",
+            "llama-cpp",
             "counter",
             "prompt_tokens prompt_tokens_cached prompt_seconds tokens_predicted "
             "tokens_predicted_seconds n_decode n_tokens_max spec_decode_num_drafts",
         ),
         (
-            "llama.cpp",
+            "llama-cpp",
             "gauge",
             "prompt_tokens_seconds predicted_tokens_seconds requests_processing "
             "requests_deferred n_busy_slots_per_decode",
@@ -124,7 +124,7 @@ def count_of(family):
     ],
 )
 def test_names_and_types(engine, kind, names):
-    prefix = {"vllm": "vllm:", "vllm-0.9": "vllm:", "sglang": "sglang:", "llama.cpp": "llamacpp:"}
+    prefix = {"vllm": "vllm:", "vllm-0.9": "vllm:", "sglang": "sglang:", "llama-cpp": "llamacpp:"}
     page = families(engine)
 
     found = {name: page[prefix.get(engine, "") + name].type for name in names.split()}
@@ -140,7 +140,7 @@ def test_names_and_types(engine, kind, names):
         ("vllm-0.9", "vllm:kv_cache_usage_perc"),
         ("vllm-0.9", "vllm:inter_token_latency_seconds"),
         ("vllm-0.9", "vllm:num_requests_waiting_by_reason"),
-        ("llama.cpp", "llamacpp:kv_cache_usage_ratio"),
+        ("llama-cpp", "llamacpp:kv_cache_usage_ratio"),
     ],
 )
 def test_names_of_other_versions_are_absent(engine, absent):
@@ -185,7 +185,7 @@ def test_sglang_has_a_series_per_rank_and_counts_at_the_end():
 
 
 def test_llama_cpp_has_no_labels():
-    page = families("llama.cpp")
+    page = families("llama-cpp")
 
     assert all(s.labels == {} for family in page.values() for s in family.samples)
     assert value(page["llamacpp:tokens_predicted"]) == 44

@@ -19,7 +19,8 @@ from unit.devcluster_engine.worlds import a_pod, spec_of
         ("vllm", "vllm/vllm-openai:latest", Dialect.VLLM),
         ("vllm", "vllm/vllm-openai@sha256:0123", Dialect.VLLM),
         ("vllm", "", Dialect.VLLM),
-        ("llama.cpp", "x:v0.1.0", Dialect.LLAMA_CPP),
+        ("llama-cpp", "x:v0.1.0", Dialect.LLAMA_CPP),
+        ("llama-cpp", "x", Dialect.LLAMA_CPP),
         ("own", "x", None),
     ],
 )
@@ -44,7 +45,7 @@ def test_words_after_a_flag_belong_to_it():
     ("options", "names"),
     [
         pytest.param({"args": ["--served-model-name=a"]}, ("a",), id="after an equals sign"),
-        pytest.param({"engine": "llama.cpp", "args": ["--alias", "a,b"]}, ("a", "b"), id="alias"),
+        pytest.param({"engine": "llama-cpp", "args": ["--alias", "a,b"]}, ("a", "b"), id="alias"),
         pytest.param(
             {"command": ["sh", "-c", "exec vllm serve m --served-model-name a b"]},
             ("a", "b"),

@@ -10,7 +10,7 @@ from devcluster.engine.real import Houses, RealServer
 from devcluster.engine.weights import RealEngine
 from unit.devcluster_engine.worlds import spec_of
 
-SPEC = spec_of(engine="llama.cpp", annotations={"engine": "real"})
+SPEC = spec_of(engine="llama-cpp", annotations={"engine": "real"})
 
 
 @pytest.fixture

@@ -52,9 +52,9 @@ async def test_while_loading_the_port_is_closed(engine):
 @pytest.mark.parametrize(
     ("engine", "path"),
     [
-        ("llama.cpp", "/health"),
-        ("llama.cpp", "/v1/models"),
-        ("llama.cpp", "/metrics"),
+        ("llama-cpp", "/health"),
+        ("llama-cpp", "/v1/models"),
+        ("llama-cpp", "/metrics"),
         ("sglang", "/health"),
     ],
 )
@@ -71,7 +71,7 @@ async def test_while_loading_the_answer_is_503(http, engine, path):
     await server.kill()
 
     assert (loading.status, ready.status) == (503, 200)
-    if engine == "llama.cpp":
+    if engine == "llama-cpp":
         assert document["error"] == {
             "message": "Loading model",
             "type": "unavailable_error",
@@ -113,6 +113,15 @@ async def test_vllm_cuts_what_is_left_after_its_timeout(http):
             await reply.text()
 
 
+async def test_ollama_cuts_what_runs(http):
+    async with serving(engine="ollama", annotations={"profile": SLOW}) as (server, url):
+        reply = await started(http, url, ENDLESS)
+        await server.terminate()
+
+        with pytest.raises(aiohttp.ClientError):
+            await reply.text()
+
+
 async def test_vllm_without_a_timeout_leaves_clients_hanging_until_it_is_killed(http):
     async with serving(annotations={"profile": UNHURRIED}) as (server, url):
         reply = await started(http, url)
@@ -136,7 +145,7 @@ async def test_killing_resets_the_connection(http):
 
 
 async def test_llama_cpp_cuts_what_runs_and_lets_hang_what_waits(http):
-    options = {"engine": "llama.cpp", "annotations": {"profile": UNHURRIED}}
+    options = {"engine": "llama-cpp", "annotations": {"profile": UNHURRIED}}
     async with serving(**options) as (server, url):
         running = await started(http, url, ENDLESS)
         waiting = asyncio.create_task(http.post(f"{url}/v1/completions", json=STREAM))
