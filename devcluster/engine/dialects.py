@@ -33,8 +33,8 @@ LLAMA_QUEUED_EXIT_SECONDS = 120.0
 """A terminated llama-server leaves queued clients hanging for this long."""
 _TRITON_EXIT_TIMEOUT_SECONDS = 30.0
 
-_ALIASES = {"llama-cpp": "llama.cpp", "llamacpp": "llama.cpp"}
-"""Names of objects and labels are often written without the dot."""
+_ALIASES = {"llama.cpp": "llama-cpp", "llamacpp": "llama-cpp"}
+"""How people write it where no object's name is asked for."""
 _RENAMED_IN = (0, 12)
 """The first vLLM without the names of 0.9."""
 
