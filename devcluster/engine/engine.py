@@ -55,6 +55,7 @@ class Engine:
         tally = metrics.tally_for(self.spec.dialect)
         self.batcher = Batcher(self.spec.profile, tally, self.pace)
         self.chance = random.Random(self.seed)
+        self.adapters.update(self.spec.adapters)
         self.idle.set()
 
     @property

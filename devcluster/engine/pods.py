@@ -15,8 +15,10 @@ from devcluster.engine.dialects import (
     Arguments,
     Dialect,
     dialect_for,
+    first_adapters,
     profile_for,
     served_names,
+    shutdown_timeout_for,
 )
 from devcluster.engine.profiles import BadProfile, Profile, overridden
 
@@ -41,7 +43,9 @@ class EngineSpec:
     error_rate: float
     abort_rate: float
     shutdown_timeout: float
-    """Seconds that vLLM lets requests finish after SIGTERM; 0: they are abandoned."""
+    """Seconds that vLLM and Triton let requests finish after SIGTERM."""
+    adapters: tuple[tuple[str, str], ...]
+    """Names and paths of those that the engine starts with."""
     metrics_on: bool
     adapters_on: bool
     max_model_len: int | None
@@ -189,7 +193,8 @@ def _spec(
         real=annotations.get("engine") == "real" and dialect is Dialect.LLAMA_CPP,
         error_rate=_rate("error-rate", annotations, remarks),
         abort_rate=_rate("abort-rate", annotations, remarks),
-        shutdown_timeout=float(arguments.number("--shutdown-timeout") or 0),
+        shutdown_timeout=shutdown_timeout_for(dialect, arguments),
+        adapters=first_adapters(arguments),
         metrics_on=_metrics_on(dialect, arguments, environment),
         adapters_on=_adapters_on(dialect, arguments, environment),
         max_model_len=arguments.number("--max-model-len", "--context-length"),

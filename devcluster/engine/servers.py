@@ -10,7 +10,6 @@ from devcluster.engine.batcher import Pace
 from devcluster.engine.dialects import (
     LISTENS_WHILE_LOADING,
     LLAMA_QUEUED_EXIT_SECONDS,
-    TRITON_EXIT_TIMEOUT_SECONDS,
     Dialect,
 )
 from devcluster.engine.engine import Engine, Phase
@@ -42,7 +41,7 @@ class Shutdown:
     """What an engine does on SIGTERM."""
 
     finishes: bool
-    """Requests under way end well; else they hang (vLLM) or are cut (llama.cpp)."""
+    """Requests under way end well; else they hang (vLLM) or are cut (llama.cpp, Ollama)."""
     keeps_port: bool = False
     within: float | None = None
     """Seconds after which it ends whatever is left; None: never by itself."""
@@ -59,9 +58,11 @@ def shutdown_for(spec: EngineSpec) -> Shutdown:
         case Dialect.LLAMA_CPP:
             return Shutdown(finishes=False, within=LLAMA_QUEUED_EXIT_SECONDS)
         case Dialect.TRITON:
-            return Shutdown(finishes=True, within=TRITON_EXIT_TIMEOUT_SECONDS)
-        case Dialect.TEI | Dialect.OLLAMA:
+            return Shutdown(finishes=spec.shutdown_timeout > 0, within=spec.shutdown_timeout)
+        case Dialect.TEI:
             return Shutdown(finishes=True)
+        case Dialect.OLLAMA:
+            return Shutdown(finishes=False, within=0)
 
 
 class SimulatedServer:
