@@ -28,13 +28,12 @@ def up() -> None:
     began = time.monotonic()
     try:
         building.programs(say)
-        real = _fetch_real()
+        _fetch_real()
         say("[2/4] starting a control plane of your own, with three pools of simulated GPU nodes")
         options: dict[str, Any] = {"pools": tuple(map(pool_from, POOLS)), "cpu_nodes": CPU_NODES}
         lifecycle.start(CLUSTER, options, say)
         lifecycle.wait(CLUSTER, 120.0)
-        command = [sys.executable, "-m", show.__name__, *(["--real"] if real else [])]
-        line, variables = lifecycle.inside(CLUSTER, command)
+        line, variables = lifecycle.inside(CLUSTER, [sys.executable, "-m", show.__name__])
     except EXPECTED as error:
         raise click.ClickException(str(error)) from error
     code = subprocess.run(line, env=variables, check=False).returncode
@@ -50,16 +49,14 @@ def down() -> None:
     say("the demo is gone" if gone else "there is no demo")
 
 
-def _fetch_real() -> bool:
+def _fetch_real() -> None:
     """Fetch a real engine and real weights, once; the demo goes on without them."""
     say("[1/4] fetching llama-server and SmolLM2-135M (once, about 150 MB)")
     command = [sys.executable, "-m", "devcluster.engine", "fetch-real"]
     done = subprocess.run(command, env=os.environ, check=False)
-    if done.returncode == 0:
-        return True
-    why = "it cannot be had here" if done.returncode == REAL_UNAVAILABLE else "it failed"
-    say(f"      {why}: the demo goes on with simulated engines alone")
-    return False
+    if done.returncode:
+        why = "they cannot be had here" if done.returncode == REAL_UNAVAILABLE else "it failed"
+        say(f"      {why}: the demo goes on with simulated engines alone")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """What the demo does inside the cluster's network: apply, watch, chat."""
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from http.client import HTTPResponse
 from pathlib import Path
 
 from devcluster import processes
@@ -28,17 +27,14 @@ class Failed(Exception):
 
 def main() -> None:
     """Apply everything, show the models coming up, and ask one of them."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--real", action="store_true", help="a real engine is there")
-    real = parser.parse_args().real
     try:
         apply()
         start_operator()
         say("[4/4] models coming up")
         watch()
         say("\n$ kubectl get models,gpunodepools\n" + kubectl("get", "models,gpunodepools", "-A"))
-        chat("smollm", real=real)
-        chat("qwen-chat", real=False)
+        chat("smollm")
+        chat("qwen-chat")
     except Failed as error:
         sys.exit(f"\n{error}")
     say(HINTS.format(root=ROOT))
@@ -127,20 +123,33 @@ def _is_ready(model: dict[str, dict[str, object]]) -> bool:
     return current and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def chat(model: str, *, real: bool) -> None:
-    """Ask a model through its Service: kube-proxy, an EndpointSlice and a pod's IP."""
+def chat(model: str) -> None:
+    """Ask a model through its Service: kube-proxy, an EndpointSlice and a pod's IP.
+
+    Who has answered is read from the answer: a simulated engine says so in a header.
+    """
     address = kubectl("-n", NAMESPACE, "get", "service", model, "-o", "jsonpath={.spec.clusterIP}")
-    kind = "a REAL llama-server with real weights" if real else "a SIMULATED engine"
-    say(f"{model} is answered by {kind}, through Service {model} ({address}):")
-    say(f"  > {QUESTION}")
-    sys.stdout.write("  ")
-    for piece in _streamed(address, model):
-        sys.stdout.write(piece)
-        sys.stdout.flush()
+    with _opened(address, model) as answer:
+        simulated = answer.headers.get("x-modelfleet-simulated") == "true"
+        who = "a SIMULATED engine" if simulated else "a REAL llama-server with real weights"
+        say(f"{model}, asked through its Service ({address}), is answered by {who}:")
+        say(f"  > {QUESTION}")
+        sys.stdout.write("  ")
+        for piece in _pieces(answer):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
     sys.stdout.write("\n\n")
 
 
-def _streamed(address: str, model: str) -> Iterator[str]:
+def _pieces(answer: Iterable[bytes]) -> Iterator[str]:
+    for line in answer:
+        data = line.decode().removeprefix("data:").strip()
+        if data.startswith("{") and (choices := json.loads(data).get("choices")):
+            yield choices[0].get("delta", {}).get("content") or ""
+
+
+def _opened(address: str, model: str) -> HTTPResponse:
+    """Open the stream; kube-proxy may need a second to learn of a new Service."""
     body = {
         "model": model, "stream": True, "max_tokens": 24, "temperature": 0,
         "messages": [{"role": "user", "content": QUESTION}],
@@ -150,26 +159,16 @@ def _streamed(address: str, model: str) -> Iterator[str]:
         data=json.dumps(body).encode(),
         headers={"Content-Type": "application/json"},
     )
-    for line in _opened(request):
-        data = line.decode().removeprefix("data:").strip()
-        if data.startswith("{") and (choices := json.loads(data).get("choices")):
-            yield choices[0].get("delta", {}).get("content") or ""
-
-
-def _opened(request: urllib.request.Request) -> Iterator[bytes]:
-    """Open the stream; kube-proxy may need a second to learn of a new Service."""
     deadline = time.monotonic() + 15
     while True:
         try:
-            answer = urllib.request.urlopen(request, timeout=30)
-        except (OSError, urllib.error.URLError) as error:
+            opened: HTTPResponse = urllib.request.urlopen(request, timeout=30)
+        except OSError as error:
             if time.monotonic() > deadline:
                 raise Failed(f"no answer from {request.full_url}: {error}") from error
             time.sleep(0.5)
-            continue
-        with answer:
-            yield from answer
-        return
+        else:
+            return opened
 
 
 def kubectl(*arguments: str, stdin: str | None = None) -> str:
