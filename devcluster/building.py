@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -60,7 +61,9 @@ def programs(say: Say) -> Path:
 
 def _build_all(target: Path, say: Say) -> None:
     preflight.require(preflight.TO_BUILD)
-    say("building the Go programs, once: about 5 minutes on two cores")
+    for abandoned in target.parent.glob(".*"):
+        shutil.rmtree(abandoned)
+    say("building the Go programs, once: about 6 minutes on two cores")
     with cache.staged(target) as folder:
         _build("kwok", SOURCES / "kwok", ".", folder / "kwok", "-s -w", say)
         _build("k8s", SOURCES / "go", "./cmd/k8s", folder / "k8s", _stamp(), say)
@@ -70,35 +73,52 @@ def _build_all(target: Path, say: Say) -> None:
 
 
 def _build(name: str, module: Path, package: str, output: Path, flags: str, say: Say) -> None:
+    began = time.monotonic()
+    listing = _Progress(name, say)
+    packages = _go(["list", "-deps", package], module, listing)
+    building = _Progress(name, say, fetched=listing.fetched, total=len(packages))
+    _go(["build", "-v", "-ldflags", flags, "-o", str(output), package], module, building)
+    say(f"{name}: built in {time.monotonic() - began:.0f} s")
+
+
+def _go(arguments: list[str], module: Path, progress: "_Progress") -> list[str]:
+    """Run Go and return the lines that it prints. Raises `BuildFailed`."""
     environment = {
         **os.environ,
         "GOTOOLCHAIN": "local",
         "CGO_ENABLED": "0",
         "GOFLAGS": "-mod=readonly -buildvcs=false",
     }
-    command = ["go", "build", "-v", "-ldflags", flags, "-o", str(output), package]
-    began = time.monotonic()
-    with subprocess.Popen(
-        command, cwd=module, env=environment, text=True, stderr=subprocess.PIPE
-    ) as process:
+    with (
+        tempfile.TemporaryFile("w+") as printed,
+        subprocess.Popen(
+            ["go", *arguments],
+            cwd=module,
+            env=environment,
+            text=True,
+            stdout=printed,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
         assert process.stderr
-        progress = _Progress(name, say)
         with progress.shown_every(5.0):
             for line in process.stderr:
                 progress.see(line.strip())
-    if process.returncode:
-        raise BuildFailed("\n".join(progress.tail))
-    say(f"{name}: built in {time.monotonic() - began:.0f} s")
+        if process.wait():
+            raise BuildFailed("\n".join(progress.tail))
+        printed.seek(0)
+        return printed.read().splitlines()
 
 
 @dataclass
 class _Progress:
-    """Counts what Go says it does; Go itself is silent about how much is left."""
+    """Counts what Go says that it does. What is in its cache is in `total`, but never counted."""
 
     name: str
     say: Say
     fetched: int = 0
     compiled: int = 0
+    total: int = 0
     tail: list[str] = field(default_factory=list)
 
     def see(self, line: str) -> None:
@@ -126,7 +146,9 @@ class _Progress:
             thread.join()
 
     def _counts(self) -> str:
-        return f"{self.fetched} modules fetched, {self.compiled} packages compiled"
+        if not self.total:
+            return f"{self.fetched} modules fetched"
+        return f"{self.compiled} of {self.total} packages compiled"
 
 
 def _stamp() -> str:
