@@ -122,9 +122,9 @@ def a_deployment(revision: str = "new", replicas: int = 1, **facts: Any) -> Depl
     return Deployment(revision=revision, replicas=replicas, **{**own, **facts})
 
 
-def a_revision(hash: str = "new", number: int = 1) -> Revision:
+def a_revision(revision: str = "new", number: int = 1) -> Revision:
     """Return a kept revision."""
-    return Revision(name=f"chat-{hash}", hash=hash, number=number, template={})
+    return Revision(name=f"chat-{revision}", hash=revision, number=number, template={})
 
 
 def a_node(name: str = "node-1", gpus: int = 8, **facts: Any) -> Node:
@@ -144,9 +144,7 @@ def a_pool_object(name: str = "h100", generation: int = 1, **spec: Any) -> GPUNo
     )
 
 
-def a_pool(
-    name: str = "h100", free: Sequence[int] = (8,), size: int = 8, **spec: Any
-) -> Pool:
+def a_pool(name: str = "h100", free: Sequence[int] = (8,), size: int = 8, **spec: Any) -> Pool:
     """Return a pool with one node of `size` GPUs for each number of free ones."""
     pool = a_pool_object(name, **spec)
     resource = pool.spec.resource_name

@@ -101,13 +101,13 @@ def census_of(revision: str, seen: Observed) -> Census:
 
 
 def old_revisions(wanted: str | None, seen: Observed) -> tuple[Census, ...]:
-    """Count the other revisions that still have a Deployment or a pod, in removal order.
+    """Count the other revisions that still have a pod or are to have one, in removal order.
 
     The least ready goes first and of equals the oldest, so that what serves stays longest.
     """
     live = {pod.revision for pod in seen.pods if not pod.finished} | set(seen.deployments)
     found = (census_of(revision, seen) for revision in live if revision != wanted)
-    present = (one for one in found if one.leaving or one.alive or one.revision in seen.deployments)
+    present = (one for one in found if one.leaving or one.alive or one.asked)
     return tuple(sorted(present, key=lambda one: (one.ready, one.number, one.revision)))
 
 

@@ -9,12 +9,12 @@ The promises, which the tests hold over random clusters:
 - With fewer GPUs than `spec.replicas`, or when somebody else takes a GPU that we gave up, the
   rollout goes on with what is there, and leaves at least one ready replica.
 
-Nothing is remembered: the answer follows from pods, Deployments and free GPUs alone, and a second
-look at the same world gives the same answer.
+Nothing is remembered: the answer follows from pods, Deployments and free GPUs alone. Carried out
+and asked again before anything else has happened, it comes to rest at once or after a few looks.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from modelfleet.api.v1alpha1.model import Model
@@ -48,13 +48,15 @@ def rollout_for(model: Model, wanted: str | None, seen: Observed) -> Rollout:
     if wanted is None:
         return _kept(model, seen)
     old = old_revisions(wanted, seen)
+    emptied = dict.fromkeys(seen.deployments, 0)
     if not old:
         return Rollout(
-            replicas={wanted: model.spec.replicas},
+            replicas={**emptied, wanted: model.spec.replicas},
             because=f"revision {wanted} is the only one",
             done=True,
         )
-    return _exchange(_Situation(model, census_of(wanted, seen), old, seen))
+    step = _exchange(_Situation(model, census_of(wanted, seen), old, seen))
+    return replace(step, replicas={**emptied, **step.replicas})
 
 
 def _kept(model: Model, seen: Observed) -> Rollout:
@@ -122,9 +124,14 @@ class _Situation:
 
     @cached_property
     def unpaid(self) -> int:
-        """Free replicas' worth of room that no pod of ours is about to take."""
-        pending = self.new.unplaced + sum(one.unplaced for one in self.old)
+        """Room for replicas that no pod of ours is about to take."""
+        pending = self.new.unplaced + sum(self._about_to_be_placed(one) for one in self.old)
         return max(0, (self.room or 0) - pending)
+
+    def _about_to_be_placed(self, old: Census) -> int:
+        """A pod that is there may get a node even while its Deployment shrinks."""
+        present = max(self.keepable[old.revision], len(old.alive))
+        return max(0, present - len(old.placed))
 
     @cached_property
     def settled(self) -> bool:
