@@ -73,18 +73,17 @@ def down(name: str) -> bool:
     """End all of a cluster and remove its folder. Return False if there was none."""
     at = Layout.of(name)
     with cache.locked(f"cluster-{name}"):
-        if not at.folder.exists():
-            return False
-        records = processes.load_all(at)
+        records, found = processes.load_all(at), at.folder.exists()
         # First, so that it does not start again what ends now.
         processes.stop([records.pop(parts.SUPERVISOR)] if parts.SUPERVISOR in records else [], 1.0)
         last = [records.pop(part) for part in LAST if part in records]
         processes.stop(records.values(), PATIENCE)
         for record in last:
             processes.stop([record], PATIENCE)
-        processes.stop(processes.strays(at), PATIENCE)
-        shutil.rmtree(at.folder)
-    return True
+        rest = processes.strays(at)
+        processes.stop(rest, PATIENCE)
+        shutil.rmtree(at.folder, ignore_errors=True)
+    return found or bool(rest)
 
 
 def inside(name: str, command: Sequence[str]) -> tuple[list[str], dict[str, str]]:

@@ -51,8 +51,11 @@ class Supervisor:
     options_changed: bool = True
 
     def run(self, wake: int) -> None:
-        """Look at the parts forever, at once when one ends or a signal writes to `wake`."""
-        while True:
+        """Look at the parts, at once when one ends or a signal writes to `wake`.
+
+        If somebody removes the cluster's folder, nothing of the cluster may stay behind.
+        """
+        while self.at.folder.exists():
             self._reap()
             if self.options_changed:
                 self._apply_options()
@@ -64,6 +67,7 @@ class Supervisor:
             ready, _, _ = select.select(descriptors, [], [], QUICK if missing else SLOW)
             if wake in ready:
                 os.read(wake, 64)
+        processes.stop(processes.strays(self.at), patience=1.0)
 
     def _is_up(self, part: Part) -> bool:
         record = processes.load(self.at, part.name)
@@ -96,10 +100,15 @@ class Supervisor:
     def _try_to_start(self, part: Part) -> None:
         if time.monotonic() < self.not_before.get(part.name, 0.0):
             return
-        if all(health.is_well(other) for other in PARTS if other.name == part.needs):
-            if part.name == "kube-proxy" and not self._node_is_there():
-                return
+        if not all(health.is_well(other) for other in PARTS if other.name == part.needs):
+            return
+        if part.name == "kube-proxy" and not self._node_is_there():
+            return
+        try:
             self._start(part)
+        except OSError as error:
+            log.warning("%s cannot be started yet: %s", part.name, error)
+            self.not_before[part.name] = time.monotonic() + 1.0
 
     def _start(self, part: Part) -> None:
         before = processes.load(self.at, part.name)
