@@ -104,7 +104,11 @@ class FakeApi:
         """What requests must carry; None: nothing."""
         self.requests: list[tuple[str, str]] = []
         """Verb and path of every request; a watch is a WATCH."""
+        self.queries: list[str] = []
+        """What each of them asked for."""
         self.watches: list[Watch] = []
+        self._snapshots: dict[str, list[Object]] = {}
+        """What lists saw, for their next pages."""
         self._faults: dict[str, list[Fault]] = defaultdict(list)
         self._server: TestServer | None = None
         self.objects.listeners.append(self._changed)
@@ -179,6 +183,7 @@ class FakeApi:
         where = _locate(request.path)
         verb = _verb(request, where)
         self.requests.append((verb, request.path))
+        self.queries.append(request.query_string)
         fault = self._next_fault(verb)
         if fault is not None and not fault.after:
             return self._fail(request, fault)
@@ -242,7 +247,9 @@ class FakeApi:
         version = version or str(self.objects.version)
         if int(version) < self.objects.oldest:
             raise Refusal(410, "Expired", "The provided continue parameter is too old")
-        found = self._matching(where, _selector(request))
+        if not token:
+            self._snapshots[version] = self._matching(where, _selector(request))
+        found = self._snapshots[version]
         first = int(offset or 0)
         end = first + min(self.page, int(request.query.get("limit") or len(found)))
         metadata = {"resourceVersion": version}

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import aiohttp
 import orjson
@@ -98,11 +99,14 @@ class ExecPlugin:
     _token: str | None = field(default=None, repr=False)
     _good_until: datetime | None = None
     _asked: bool = False
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    _locks: MutableMapping[asyncio.AbstractEventLoop, asyncio.Lock] = field(
+        default_factory=WeakKeyDictionary, repr=False
+    )
+    """One for each loop: kopf's is another than ours, and a lock belongs to one."""
 
     async def token(self) -> str | None:
         """Return the plugin's token, asking once for all who wait. Raises CredentialsError."""
-        async with self._lock:
+        async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             if not self._is_fresh():
                 self._take(await self._ask())
         return self._token

@@ -164,6 +164,10 @@ class Recorder:
             telemetry.EVENTS.labels("failed").inc()
             logger.info("an event was not posted", extra={"error": str(error)})
             return
+        except Exception:  # a defect of ours: the poster must live on
+            telemetry.EVENTS.labels("failed").inc()
+            logger.exception("an event was not posted")
+            return
         series.written, series.written_at = series.count, self._monotonic()
         telemetry.EVENTS.labels("posted").inc()
 

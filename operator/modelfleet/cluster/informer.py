@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -20,10 +21,10 @@ PAGE = 500
 WATCH_SECONDS = 300
 """The server ends a watch after this (to twice this), so that load moves to new API servers."""
 
-FIRST_DELAY = 0.1
-LONGEST_DELAY = 30.0
-FUTILE_WATCHES = 5
-"""So many watches in a row without an event: the server may not like our version, list again."""
+DOUBTFUL = frozenset({400, 500, 504})
+DOUBTS = 5
+"""So many of these answers in a row: the server may not like our version (one that is ahead of its
+own is a 504), so list again. An outage is no reason to: all operators would list at its end."""
 
 STREAMS_LISTS = (1, 34)
 """The first version that has WatchList switched on for good."""
@@ -31,6 +32,19 @@ STREAMS_LISTS = (1, 34)
 _BACKWARDS = "the versions went backwards: the cluster was restored from a backup"
 
 _INITIAL_END = "k8s.io/initial-events-end"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between a watch that ended and the next: doubled while none has an event."""
+
+    first: float = 0.1
+    longest: float = 30.0
+
+    def delay(self, futile: int) -> float:
+        """Return the seconds to wait after so many watches without an event, jittered."""
+        step = min(self.longest, self.first * 2.0 ** min(futile, 16))
+        return step * random.uniform(0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,7 @@ class Informer(Generic[T]):
         store: Store[T],
         scope: Scope = Scope(),
         *,
-        streaming: bool | None = None,
+        pace: Pace = Pace(),
         monotonic: Callable[[], float] = clock.monotonic,
     ) -> None:
         self.store = store
@@ -67,7 +81,8 @@ class Informer(Generic[T]):
         self._session = session
         self._where = store.resource.all(scope.namespace)
         self._query = scope.query()
-        self._streaming = streaming
+        self._pace = pace
+        self._streaming: bool | None = None
         """Whether the list comes as a watch. None: not known yet, ask the server's version."""
         self._monotonic = monotonic
         self._version: str | None = None
@@ -75,6 +90,8 @@ class Informer(Generic[T]):
         self._listed: set[Name] | None = None
         """Names of the list that is coming in; None when none is."""
         self._futile = 0
+        """Watches in a row without an event."""
+        self._doubts = 0
 
     def silent_for(self) -> float:
         """Return the seconds since the server last said anything; over 100 is no good sign."""
@@ -99,19 +116,19 @@ class Informer(Generic[T]):
             reason = type(error).__name__.lower()
             asked = error.retry_after or 0.0
             self._note(error)
+            self._doubt(error)
         except Exception:
             reason = "defect"
             self._version = None
             logger.exception("an informer failed", extra={"kind": self._where.kind})
         telemetry.WATCH_RESTARTS.labels(self._where.kind, reason).inc()
-        return max(asked, self._delay())
-
-    def _delay(self) -> float:
         self._futile += 1
-        if self._futile % FUTILE_WATCHES == 0:
-            self._version = None
-        longest = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(self._futile - 1, 16))
-        return float(longest * random.uniform(0.5, 1.0))
+        return max(asked, self._pace.delay(self._futile - 1))
+
+    def _doubt(self, error: errors.ApiError) -> None:
+        self._doubts += error.code in DOUBTFUL
+        if self._doubts >= DOUBTS:
+            self._version, self._doubts = None, 0
 
     def _note(self, error: errors.ApiError) -> None:
         # The first failure of a row is what rolling updates of the API server look like.
@@ -126,8 +143,9 @@ class Informer(Generic[T]):
         if self._version is None:
             self._listed = set()
         try:
-            async for event in self._session.watch(self._where, self._watch_query()):
-                self._take(event["type"], event["object"])
+            async with aclosing(self._session.watch(self._where, self._watch_query())) as events:
+                async for event in events:
+                    self._take(event["type"], event["object"])
         except errors.Invalid:
             # A server that has the feature switched off says so with a 422.
             self._streaming = False if self._version is None else self._streaming
@@ -166,7 +184,7 @@ class Informer(Generic[T]):
 
     def _take(self, kind: str, raw: Raw) -> None:
         self.last_event_at = self._monotonic()
-        self._futile = 0
+        self._futile = self._doubts = 0
         telemetry.WATCH_EVENTS.labels(self._where.kind, kind).inc()
         if kind == "BOOKMARK":
             self._bookmark(raw)

@@ -1,6 +1,6 @@
 """One HTTP session to the API server, with time limits, retries and counts. It decides nothing."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -173,7 +173,9 @@ class Session:
         minor = "".join(c for c in str(answer.get("minor")) if c.isdigit())
         return int(answer.get("major") or 0), int(minor or 0)
 
-    async def watch(self, where: Endpoint, query: Mapping[str, str]) -> AsyncIterator[Object]:
+    async def watch(
+        self, where: Endpoint, query: Mapping[str, str]
+    ) -> AsyncGenerator[Object, None]:
         """Yield events until the server ends the stream. Raises ApiError, also for a silent one.
 
         An event of type ERROR is raised as what its Status says.

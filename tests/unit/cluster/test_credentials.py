@@ -11,6 +11,7 @@ from modelfleet.cluster.credentials import CredentialsError, ExecPlugin, TokenFi
 from modelfleet.cluster.kubeconfig import Connection
 from modelfleet.cluster.rest import NODES
 from modelfleet.cluster.session import Limits, Session
+from support.objects import an_object
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -65,7 +66,8 @@ async def test_a_rotated_token_costs_no_request(api, file):
         await session.page(NODES.all(), {})
         api.token = "second"
         file.write_text("second")
-        assert (await session.page(NODES.all(), {})).items == []
+        created = await session.create(NODES.all(), an_object(NODES, "n"))
+        assert created["metadata"]["name"] == "n"
 
 
 async def test_without_a_token_the_server_is_unavailable(api, tmp_path):
@@ -96,6 +98,16 @@ async def test_a_plugin_is_asked_once_by_all_who_wait(tmp_path):
 
     assert await asyncio.gather(*(asked.token() for _ in range(5))) == ["t"] * 5
     assert len(calls(tmp_path)) == 1
+
+
+async def test_a_plugin_serves_two_loops(tmp_path):
+    asked = plugin(tmp_path, {"token": "t"})
+
+    async def ours() -> list[str | None]:
+        return await asyncio.gather(*(asked.token() for _ in range(5)))
+
+    here, there = await asyncio.gather(ours(), asyncio.to_thread(asyncio.run, ours()))
+    assert here == there == ["t"] * 5
 
 
 async def test_a_plugin_is_told_what_it_is_for(tmp_path):

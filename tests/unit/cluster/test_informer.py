@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from modelfleet.cluster.informer import Informer, Scope, repair
+from modelfleet.cluster.informer import DOUBTS, Informer, Pace, Scope, repair
 from modelfleet.cluster.rest import NODES, PODS
 from modelfleet.cluster.session import Limits, Session
 from modelfleet.cluster.store import Store
@@ -15,6 +15,13 @@ from support.objects import an_object
 
 def a_store() -> Store[str]:
     return Store(PODS, lambda raw: raw["metadata"]["labels"].get("app", ""))
+
+
+QUICK = Pace(first=0.01, longest=0.02)
+
+
+def an_informer(session: Session, store: Store[str], scope: Scope | None = None) -> Informer[str]:
+    return Informer(session, store, scope or Scope(), pace=QUICK)
 
 
 @asynccontextmanager
@@ -57,7 +64,7 @@ async def api(request) -> AsyncIterator[FakeApi]:
 
 async def test_it_knows_what_there_was_and_what_comes(api, session):
     create(api, "first")
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         assert names(store) == {"first"}
         create(api, "second")
         relabel(api, "first", "b")
@@ -70,7 +77,7 @@ async def test_it_follows_only_what_it_was_asked_to(api, session):
     create(api, "ours", "a")
     create(api, "other", "b")
     create(api, "elsewhere", "a", namespace="away")
-    async with following(Informer(session, a_store(), Scope("team", "app=a"))) as store:
+    async with following(an_informer(session, a_store(), Scope("team", "app=a"))) as store:
         assert names(store) == {"ours"}
         relabel(api, "other", "a")
         relabel(api, "ours", "b")
@@ -83,13 +90,13 @@ async def test_many_pages_make_one_list(api, session):
     for number in range(30):
         create(api, f"p{number}")
 
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         assert len(store) == 30
 
 
 async def test_a_dropped_watch_goes_on_where_it_was(api, session):
     create(api, "first")
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         lists = api.requests.count(("LIST", "/api/v1/pods"))
         api.break_watches()
         create(api, "second")
@@ -100,7 +107,7 @@ async def test_a_dropped_watch_goes_on_where_it_was(api, session):
 async def test_after_410_it_drops_what_vanished_unseen(api, session):
     create(api, "stays")
     create(api, "vanishes")
-    informer = Informer(session, a_store())
+    informer = an_informer(session, a_store())
     told: list[tuple[str | None, str | None]] = []
     async with following(informer) as store:
         store.subscribe(lambda old, new: told.append((old, new)))
@@ -122,7 +129,7 @@ async def cut_off(api: FakeApi) -> None:
 
 async def test_a_410_event_in_the_stream_means_to_list_again(api, session):
     create(api, "first")
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         api.objects.compact()
         api.send("ERROR", {"kind": "Status", "code": 410, "reason": "Expired"})
         create(api, "second")
@@ -130,7 +137,7 @@ async def test_a_410_event_in_the_stream_means_to_list_again(api, session):
 
 
 async def test_any_other_error_event_only_costs_the_watch(api, session):
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         for number in (1, 2):
             await eventually(lambda n=number: watches(api) == n)
             api.send("ERROR", {"kind": "Status", "code": 500, "message": "etcdserver: no leader"})
@@ -141,7 +148,7 @@ async def test_any_other_error_event_only_costs_the_watch(api, session):
 
 async def test_it_outlives_an_outage_of_the_server(api, session):
     create(api, "first")
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         api.fail("WATCH", 503, times=3)
         api.break_watches()
         delete(api, "first")
@@ -149,16 +156,44 @@ async def test_it_outlives_an_outage_of_the_server(api, session):
         await eventually(lambda: names(store) == {"second"})
 
 
+async def test_an_outage_is_no_reason_to_list_again(api, session):
+    async with following(an_informer(session, a_store())) as store:
+        await eventually(lambda: watches(api) == 1)
+        before = len(api.requests)
+        api.fail("WATCH", 503, times=6)
+        api.break_watches()
+        create(api, "first")
+        await eventually(lambda: names(store) == {"first"}, within=10)
+
+    assert {verb for verb, _ in api.requests[before:]} == {"WATCH"}
+
+
+async def test_a_version_that_the_server_does_not_like_is_given_up(api, session):
+    async with following(an_informer(session, a_store())) as store:
+        await eventually(lambda: watches(api) == 1)
+        before = len(api.requests)
+        api.fail("WATCH", 504, times=DOUBTS)
+        api.break_watches()
+        await eventually(lambda: listed_anew(api, before), within=10)
+        create(api, "first")
+        await eventually(lambda: names(store) == {"first"})
+
+
+def listed_anew(api: FakeApi, before: int) -> bool:
+    later = zip(api.requests[before:], api.queries[before:], strict=True)
+    return any(verb == "LIST" or "sendInitialEvents" in query for (verb, _), query in later)
+
+
 async def test_it_waits_for_a_server_that_is_not_there_yet(api, session):
     create(api, "first")
     api.fail("LIST", 0, times=2)
     api.fail("WATCH", 0, times=2)
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         assert names(store) == {"first"}
 
 
 async def test_a_bookmark_moves_the_place_to_continue_from(api, session):
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         api.objects.create(NODES, an_object(NODES, "n1"))  # another kind: no event for us
         await eventually(lambda: store.horizon == api.objects.version)
         api.objects.compact()  # all before the bookmark is forgotten
@@ -174,7 +209,7 @@ async def test_a_bookmark_moves_the_place_to_continue_from(api, session):
 async def test_events_that_come_twice_or_late_change_nothing(api, session):
     create(api, "p", "old")
     old = dict(api.objects.get(PODS, "team", "p"))
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         relabel(api, "p", "new")
         await eventually(lambda: store.get("team", "p") == "new")
         api.send("MODIFIED", old)
@@ -187,7 +222,7 @@ async def test_events_that_come_twice_or_late_change_nothing(api, session):
 async def test_a_silent_connection_is_given_up(api):
     async with (
         Session(api.connection, Limits(attempts=1, silence=0.2)) as session,
-        following(Informer(session, a_store())) as store,
+        following(an_informer(session, a_store())) as store,
     ):
         api.deafen()
         create(api, "unheard")
@@ -195,7 +230,7 @@ async def test_a_silent_connection_is_given_up(api):
 
 
 async def test_our_write_outlives_a_list_that_is_older(api, session):
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         create(api, "ours")
         store.put(api.objects.get(PODS, "team", "ours"))
         assert names(store) == {"ours"}
@@ -212,7 +247,7 @@ def an_old(api: FakeApi, name: str) -> dict[str, object]:
 
 async def test_versions_that_go_backwards_mean_a_restored_cluster(api, session):
     create(api, "p", "before")
-    async with following(Informer(session, a_store())) as store:
+    async with following(an_informer(session, a_store())) as store:
         delete(api, "p")
         api.objects.version = 10
         create(api, "p", "restored")
@@ -224,7 +259,7 @@ async def test_versions_that_go_backwards_mean_a_restored_cluster(api, session):
 
 async def test_how_long_the_server_has_been_silent(api, session):
     now = [100.0]
-    informer = Informer(session, a_store(), monotonic=lambda: now[0])
+    informer = Informer(session, a_store(), pace=QUICK, monotonic=lambda: now[0])
     async with following(informer):
         await eventually(lambda: len(api.watches) == 1)
         now[0] += 60
@@ -260,3 +295,11 @@ async def test_repair_looks_only_into_the_namespaces_it_is_told(api, session):
     found = await repair(session, a_store(), ("team",))
 
     assert found.missing == (("team", "here"),)
+
+
+def test_watches_that_fail_are_spaced_ever_wider_up_to_a_limit():
+    delays = [Pace().delay(futile) for futile in range(0, 40)]
+
+    assert 0.05 <= delays[0] <= 0.1
+    assert delays[4] > 2 * delays[0]
+    assert all(15 <= delay <= 30 for delay in delays[10:])
