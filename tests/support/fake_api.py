@@ -16,66 +16,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from modelfleet.cluster.kubeconfig import Connection
-from modelfleet.cluster.rest import BY_KIND, Resource
-from support.api_objects import Change, Name, Object, Objects, Refusal
+from support.api_objects import Change, Object, Objects, Refusal
+from support.api_places import Selector, Watch, Where, locate
 
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
-
-
-@dataclass(frozen=True)
-class Selector:
-    """A label and a field selector."""
-
-    labels: str = ""
-    fields: str = ""
-
-    def matches(self, obj: Object | None) -> bool:
-        if obj is None:
-            return False
-        labels = obj["metadata"].get("labels") or {}
-        return all(_has(labels, term) for term in self.labels.split(",") if term) and all(
-            _has({"metadata.name": obj["metadata"]["name"]}, term)
-            for term in self.fields.split(",")
-            if term
-        )
-
-
-def _has(labels: Mapping[str, str], term: str) -> bool:
-    if "!=" in term:
-        key, _, value = term.partition("!=")
-        return labels.get(key) != value
-    if "=" in term:
-        key, _, value = term.replace("==", "=").partition("=")
-        return labels.get(key) == value
-    return term.lstrip("!") in labels if not term.startswith("!") else term[1:] not in labels
-
-
-@dataclass
-class Watch:
-    """One open stream."""
-
-    resource: Resource
-    namespace: str
-    selector: Selector
-    queue: "asyncio.Queue[bytes | None]" = field(default_factory=asyncio.Queue)
-
-    def take(self, change: Change) -> None:
-        if change.resource != self.resource or not self._is_in(change.after):
-            return
-        was, now = self.selector.matches(change.before), self.selector.matches(change.after)
-        if change.deleted or not now:
-            kind = "DELETED" if was else None
-        else:
-            kind = "MODIFIED" if was else "ADDED"
-        if kind:
-            self.send(kind, change.after)
-
-    def send(self, kind: str, obj: Object | None) -> None:
-        self.queue.put_nowait(orjson.dumps({"type": kind, "object": obj}) + b"\n")
-
-    def _is_in(self, obj: Object | None) -> bool:
-        return not self.namespace or (obj or {})["metadata"].get("namespace") == self.namespace
 
 
 @dataclass
@@ -180,7 +125,7 @@ class FakeApi:
         self._authenticate(request)
         if request.path == "/version":
             return _json({"major": str(self.version[0]), "minor": f"{self.version[1]}+"})
-        where = _locate(request.path)
+        where = locate(request.path)
         verb = _verb(request, where)
         self.requests.append((verb, request.path))
         self.queries.append(request.query_string)
@@ -208,7 +153,7 @@ class FakeApi:
         refusal = Refusal(fault.code, fault.reason or "InternalError", "ordered by the test")
         return _json(refusal.status, fault.code or 500, fault.headers)
 
-    async def _serve(self, request: web.Request, verb: str, where: "Where") -> web.StreamResponse:
+    async def _serve(self, request: web.Request, verb: str, where: Where) -> web.StreamResponse:
         if verb == "WATCH":
             return await self._watch(request, where)
         if verb == "LIST":
@@ -227,7 +172,7 @@ class FakeApi:
         return self._patch(request, where, body, manager)
 
     def _patch(
-        self, request: web.Request, where: "Where", body: Object, manager: str
+        self, request: web.Request, where: Where, body: Object, manager: str
     ) -> web.StreamResponse:
         if request.content_type == MERGE:
             return _json(
@@ -241,7 +186,7 @@ class FakeApi:
         found, created = self.objects.apply(where.resource, where.object, body, manager, force)
         return _json(found, 201 if created else 200)
 
-    def _list(self, request: web.Request, where: "Where") -> web.StreamResponse:
+    def _list(self, request: web.Request, where: Where) -> web.StreamResponse:
         token = request.query.get("continue", "")
         version, _, offset = token.partition(":")
         version = version or str(self.objects.version)
@@ -260,7 +205,7 @@ class FakeApi:
             items = [{"metadata": item["metadata"]} for item in items]
         return _json({"kind": f"{where.resource.kind}List", "metadata": metadata, "items": items})
 
-    def _matching(self, where: "Where", selector: Selector) -> list[Object]:
+    def _matching(self, where: Where, selector: Selector) -> list[Object]:
         objects = self.objects.of(where.resource)
         return [
             objects[name]
@@ -269,7 +214,7 @@ class FakeApi:
             and selector.matches(objects[name])
         ]
 
-    async def _watch(self, request: web.Request, where: "Where") -> web.StreamResponse:
+    async def _watch(self, request: web.Request, where: Where) -> web.StreamResponse:
         watch = Watch(where.resource, where.namespace, _selector(request))
         since = request.query.get("resourceVersion")
         streams = request.query.get("sendInitialEvents") == "true"
@@ -290,7 +235,7 @@ class FakeApi:
             if change.version > since:
                 watch.take(change)
 
-    def _send_initial(self, watch: Watch, where: "Where") -> None:
+    def _send_initial(self, watch: Watch, where: Where) -> None:
         for obj in self._matching(where, watch.selector):
             watch.send("ADDED", obj)
         self._bookmark(watch, {"k8s.io/initial-events-end": "true"})
@@ -318,42 +263,6 @@ class FakeApi:
                 return await asyncio.wait_for(watch.queue.get(), self.bookmarks)
             if watch in self.watches:
                 self._bookmark(watch)
-
-
-@dataclass(frozen=True)
-class Where:
-    """What a path means."""
-
-    resource: Resource
-    namespace: str
-    name: str
-    subresource: str
-
-    @property
-    def object(self) -> Name:
-        return self.namespace, self.name
-
-
-def _locate(path: str) -> Where:
-    for resource in BY_KIND.values():
-        parts = _parts_below(resource, path)
-        if parts is not None:
-            namespace, *rest = parts
-            return Where(resource, namespace, *(*rest, "", "")[:2])
-    raise Refusal(404, "NotFound", "the server could not find the requested resource")
-
-
-def _parts_below(resource: Resource, path: str) -> list[str] | None:
-    root = resource.all().path.removesuffix(resource.plural)
-    if not path.startswith(root):
-        return None
-    parts = path.removeprefix(root).split("/")
-    namespace = ""
-    if resource.namespaced and parts[0] == "namespaces" and len(parts) > 2:
-        namespace, parts = parts[1], parts[2:]
-    if parts[0] != resource.plural or not {"status", ""}.issuperset(parts[2:]):
-        return None  # /api/v1/namespaces/team/pods is no place in a Namespace
-    return [namespace, *parts[1:]]
 
 
 def _verb(request: web.Request, where: Where) -> str:
