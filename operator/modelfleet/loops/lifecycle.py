@@ -122,25 +122,26 @@ class Operator:
         election = asyncio.create_task(self._elect(), name="election")
         leading = asyncio.create_task(self._lead(), name="leading")
         try:
-            await self._until_stopped(leading)
+            await self._until_stopped(leading, election, *background)
             deposed = self._lost
         finally:
             await self._shut_down(leading, election, background)
             await runner.cleanup()
         return LOST_LEADERSHIP if deposed else 0
 
-    async def _until_stopped(self, leading: asyncio.Task[None]) -> None:
+    async def _until_stopped(self, *tasks: asyncio.Task[Any]) -> None:
+        """Wait for a stop. A task that ends by itself is a defect and ends the operator, loudly."""
         stopped = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({stopped, leading}, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait({stopped, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        if leading.done():
-            leading.result()  # a defect there ends the operator, loudly
+        for task in ended - {stopped}:
+            task.result()
 
     async def _elect(self) -> None:
         if self._settings.leader_election:
             await self._elector.run()
-        else:
-            self._gained.set()
+        self._gained.set()
+        await self._stop.wait()
 
     async def _lead(self) -> None:
         """Wait for leadership and full caches, then work until cancelled."""
