@@ -13,6 +13,7 @@ from modelfleet.api.labels import GROUP
 from modelfleet.api.schema import Kind
 
 DRY_RUN = "dryRun=All&fieldValidation=Strict"
+CONFLICT, ATTEMPTS = 409, 5
 
 
 @dataclass(frozen=True)
@@ -35,22 +36,29 @@ class Judge:
         """Return the verdict on a new object. Text is sent as YAML, as it is."""
         return self._ask("POST", f"{_path(kind, namespace)}?{DRY_RUN}", body)
 
-    def on_status(self, kind: type[Kind], body: dict[str, Any], namespace: str) -> Verdict:
-        """Return the verdict on a status for an object that exists."""
-        path = f"{_path(kind, namespace)}/{body['metadata']['name']}/status?{DRY_RUN}"
-        return self._ask("PUT", path, body)
+    def on_status(self, kind: type[Kind], name: str, status: Any, namespace: str) -> Verdict:
+        """Return the verdict on a new status of an object that exists."""
+        path = f"{_path(kind, namespace)}/{name}"
+        for _ in range(ATTEMPTS):
+            body = self._call("GET", path, None)[1] | {"status": status}
+            code, said = self._call("PUT", f"{path}/status?{DRY_RUN}", body)
+            if code != CONFLICT:
+                break
+        return _verdict(code, said)
 
     def _ask(self, method: str, path: str, body: str | dict[str, Any]) -> Verdict:
-        text, kind = (body, "yaml") if isinstance(body, str) else (json.dumps(body), "json")
+        return _verdict(*self._call(method, path, body))
+
+    def _call(self, method: str, path: str, body: Any) -> tuple[int, dict[str, Any]]:
+        kind = "yaml" if isinstance(body, str) else "json"
         call = self._client.param_serialize(
             method,
             path,
             header_params={"Content-Type": f"application/{kind}", "Accept": "application/json"},
             auth_settings=["BearerToken"],
         )
-        answer = self._client.call_api(*call[:3], body=text)
-        said = json.loads(answer.read())
-        return Verdict(True, stored=said) if answer.status < 300 else _refusal(said)
+        answer = self._client.call_api(*call[:3], body=body)
+        return answer.status, json.loads(answer.read())
 
 
 def names(fields: Iterable[str], expected: str) -> bool:
@@ -65,8 +73,10 @@ def _path(kind: type[Kind], namespace: str) -> str:
     return f"/apis/{GROUP}/v1alpha1{within}/{kind.names.plural}"
 
 
-def _refusal(status: dict[str, Any]) -> Verdict:
-    causes = (status.get("details") or {}).get("causes") or []
+def _verdict(code: int, said: dict[str, Any]) -> Verdict:
+    if code < 300:
+        return Verdict(accepted=True, stored=said)
+    causes = (said.get("details") or {}).get("causes") or []
     fields = {cause.get("field", "").removeprefix(".") for cause in causes} - {"", "<nil>"}
-    unknown = re.findall(r'unknown field "([^"]+)"', status["message"])
-    return Verdict(False, status["message"], frozenset({*fields, *unknown}))
+    unknown = re.findall(r'unknown field "([^"]+)"', said["message"])
+    return Verdict(False, said["message"], frozenset({*fields, *unknown}))
