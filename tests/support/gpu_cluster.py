@@ -4,9 +4,10 @@ It keeps the rules that matter: a GPU is held until its pod is gone, a replica n
 Deployments delete what is not placed or not ready first, and somebody else may be faster.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import TypeVar
 
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.plan.pools import facts_for
@@ -23,6 +24,8 @@ from support.builders import (
     a_pool_object,
     a_revision,
 )
+
+T = TypeVar("T")
 
 UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 FOREIGN = "somebody-else"
@@ -129,9 +132,8 @@ class GpuCluster:
         able = [pod for pod in loading if not pod.terminating and not pod.restarts]
         for pod in self._shuffled(able)[:1]:
             if pod.revision in self.broken:
-                self.pods[pod.name] = replace(
-                    a_crashing_pod(pod.name),
-                    **_identity(pod),  # type: ignore[arg-type]
+                self.pods[pod.name] = a_crashing_pod(
+                    pod.name, revision=pod.revision, node=pod.node, requests=pod.requests
                 )
             else:
                 self.pods[pod.name] = replace(pod, ready=True, ready_at=NOON)
@@ -196,14 +198,10 @@ class GpuCluster:
         """Return what is left of a node."""
         return self.nodes[node] - self.held(node)
 
-    def _shuffled(self, things):  # type: ignore[no-untyped-def]
-        things = sorted(things, key=str)
-        self.random.shuffle(things)
-        return things
-
-
-def _identity(pod: Pod) -> dict[str, object]:
-    return {"revision": pod.revision, "node": pod.node, "requests": pod.requests}
+    def _shuffled(self, things: Iterable[T]) -> list[T]:
+        ordered = sorted(things, key=str)
+        self.random.shuffle(ordered)
+        return ordered
 
 
 def _gpus(pod: Pod) -> int:

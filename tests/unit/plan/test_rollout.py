@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
 from modelfleet.plan.rollout import rollout_for
+from modelfleet.plan.world import Pod
 from support.builders import (
     GPU,
     a_crashing_pod,
@@ -27,7 +29,8 @@ def settled_on_a(
     seed: int, replicas: int, spare: int = 0, gpus: int = 1, per_node: int = 4
 ) -> GpuCluster:
     """Return a cluster in which revision a is fully ready, with `spare` GPUs free."""
-    left, nodes = replicas * gpus + spare, {}
+    left = replicas * gpus + spare
+    nodes: dict[str, int] = {}
     while left > 0:
         nodes[f"node-{len(nodes)}"] = min(left, per_node)
         left -= per_node
@@ -189,7 +192,7 @@ def test_the_only_revision_gets_what_the_spec_asks_at_once() -> None:
     assert not rollout.waits_for_capacity
 
 
-def olds(count: int, **facts: object) -> list:  # type: ignore[type-arg]
+def olds(count: int, **facts: Any) -> list[Pod]:
     return [a_pod(f"chat-old-{at}", revision="old", **facts) for at in range(count)]
 
 

@@ -1,6 +1,7 @@
 """The phases of the last cold start."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,7 +39,7 @@ def test_the_replica_that_became_ready_last_counts() -> None:
         pytest.param({"started_at": seconds_ago(10)}, id="started after it was ready"),
     ],
 )
-def test_a_start_that_is_not_fully_known_tells_nothing(facts: dict[str, object]) -> None:
+def test_a_start_that_is_not_fully_known_tells_nothing(facts: dict[str, Any]) -> None:
     assert phases_for([a_pod(**facts)]) is None
 
 

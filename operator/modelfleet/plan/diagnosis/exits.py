@@ -13,6 +13,9 @@ from modelfleet.plan.world import Exit, Pod
 LONG_RUN = 600
 """Seconds after which the kubelet forgets earlier crashes; so do we."""
 
+PROBE_SLACK = 60
+"""Seconds between the deadline and the end: a probe's period, its timeout, a busy kubelet."""
+
 MOST_NOTICED_END = 160
 """Bytes of last words in the message of a single restart."""
 
@@ -99,10 +102,15 @@ def _late(case: Case, pod: Pod) -> bool:
 
 
 def _starved(case: Case, pod: Pod) -> bool:
-    """Return whether the startup probe ended the container, as far as is known."""
+    """Return whether the startup probe ended the container, as far as is known.
+
+    It ends one that was never ready at the deadline, so what ran for much longer did serve.
+    """
     ran = pod.last_exit.seconds if pod.last_exit else None
+    if ran is None or pod.unready_at is not None:
+        return False
     deadline = case.model.spec.startup.deadline_seconds
-    return pod.unready_at is None and ran is not None and ran >= deadline
+    return deadline <= ran <= deadline + case.model.spec.drain.timeout_seconds + PROBE_SLACK
 
 
 def restarting(case: Case) -> Diagnosis | None:
