@@ -48,6 +48,8 @@ class GpuCluster:
     """How often the scheduler found no node for a pod of ours."""
     looks: int = 0
     """Most decisions that one change of the world has led to."""
+    most_pods: int = 0
+    """Most pods of ours at one time, leaving ones included."""
     made: int = 0
 
     # What the operator sees and does
@@ -104,6 +106,7 @@ class GpuCluster:
         self.made += 1
         name = f"{revision}-{self.made:05}"
         count = self.model.spec.resources.gpus if gpus is None else gpus
+        self.most_pods = max(self.most_pods, 1 + sum(1 for _ in self.ours()))
         self.pods[name] = a_pending_pod(name, revision=revision, requests=((GPU, count),))
 
     def schedule(self) -> bool:

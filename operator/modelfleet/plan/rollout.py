@@ -238,6 +238,8 @@ def _share(at: _Situation, total: int) -> dict[str, int]:
 def _because(at: _Situation) -> str:
     if at.new.broken:
         return f"revision {at.new.revision} fails, so the old replicas stay"
+    if len(at.new.placed) >= at.count:
+        return "every new replica has its place, and the old ones leave as those become ready"
     if not at.full:
         return "new replicas fit beside the old ones"
     if at.room is None:

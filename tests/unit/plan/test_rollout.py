@@ -21,7 +21,7 @@ from support.builders import (
 )
 from support.gpu_cluster import GpuCluster
 
-SEEDS = range(25)
+SEEDS = range(12)
 MOST_STEPS = 4000
 
 
@@ -85,6 +85,15 @@ def test_on_a_full_pool_one_replica_is_given_up_at_a_time(seed: int) -> None:
     assert lowest_on_the_way_to(cluster, "b") == replicas - 1
     assert cluster.turned_down == 0, "a pod waited for a GPU that we held ourselves"
     assert cluster.looks <= 1, "a second look changes something"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_without_gpus_no_replica_is_missed_and_few_are_added(seed: int) -> None:
+    replicas = 1 + seed % 9
+    cluster = settled_on_a(seed, replicas, spare=1, gpus=0)
+
+    assert lowest_on_the_way_to(cluster, "b") == replicas
+    assert cluster.most_pods <= replicas + -(-replicas // 4)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -204,6 +213,15 @@ def test_replicas_surge_as_far_as_room_is_proven() -> None:
     assert dict(rollout.replicas) == {"new": 3, "old": 4}
     assert rollout.because == "new replicas fit beside the old ones"
     assert rollout.waits_for_capacity
+
+
+def test_new_replicas_that_have_their_place_need_no_more_room() -> None:
+    seen = a_world([a_loading_pod(), *olds(1)], pools=[a_pool(free=[0])])
+
+    rollout = rollout_for(a_model(), "new", seen)
+
+    assert dict(rollout.replicas) == {"new": 1, "old": 1}
+    assert rollout.because.startswith("every new replica has its place")
 
 
 def test_scattered_gpus_are_no_room_for_a_larger_replica() -> None:
