@@ -20,6 +20,7 @@ from modelfleet.cluster.children import Child
 from modelfleet.cluster.events import Recorder
 from modelfleet.cluster.session import Session
 from modelfleet.engines import built_in
+from modelfleet.plan.leaving import LEAVES
 from modelfleet.plan.status import is_urgent
 from modelfleet.plan.world import (
     Deployment,
@@ -29,12 +30,16 @@ from modelfleet.plan.world import (
     Observed,
     Plan,
     Pod,
+    PodMark,
     Pool,
     Ref,
     Refusals,
     Revision,
     Unreadable,
 )
+
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+"""Kubernetes' own annotation: of the ready pods, a ReplicaSet deletes the cheapest first."""
 
 STATUS_PAUSE = 2.0
 """Seconds between two writes of a status in which only a phase or a count has moved."""
@@ -129,6 +134,8 @@ class LiveCluster:
     async def write(self, model: Model, plan: Plan) -> Refusals:
         """Apply and delete what differs. Returns what was refused for good; safe to repeat."""
         try:
+            for mark in plan.marks:
+                await self._mark(mark)
             for manifest in plan.apply:
                 await self._apply(model, manifest)
             for ref in plan.delete:
@@ -138,6 +145,22 @@ class LiveCluster:
         except errors.Rejected as error:
             return Refusals(refused=(str(error),))
         return Refusals()
+
+    async def _mark(self, mark: PodMark) -> None:
+        """Tell a pod, or rather what looks at it, that it leaves or stays."""
+        self._require_leadership()
+        body = {
+            "metadata": {
+                "uid": mark.uid,
+                "labels": {labels.SERVING: "false" if mark.leaves else "true"},
+                "annotations": {DELETION_COST: str(LEAVES) if mark.leaves else None},
+            }
+        }
+        try:
+            reply = await self._session.patch(rest.PODS.at(mark.namespace, mark.name), body)
+        except errors.Stale:
+            return  # gone, or another by now: the next look sees it
+        self._caches.pods.put(reply.body)
 
     async def _apply(self, model: Model, manifest: Manifest) -> None:
         self._require_leadership()

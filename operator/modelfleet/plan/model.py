@@ -1,12 +1,14 @@
 """The contents page of all decisions about one Model."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from modelfleet.api.conditions import ConditionType, Reason
 from modelfleet.api.v1alpha1.model import Model, ModelStatus
 from modelfleet.plan import engine as engine_plan
 from modelfleet.plan import names, pools, revision
+from modelfleet.plan.leaving import leavers_for, marks_for, replicas_now
 from modelfleet.plan.objects.deployment import deployment_for
 from modelfleet.plan.objects.disruption import disruption_budget_for
 from modelfleet.plan.objects.pod import pod_template_for
@@ -35,12 +37,15 @@ def plan_for(model: Model, seen: Observed) -> Plan:
     problem = why_impossible(model, seen)
     wanted = None if problem else wanted_revision(model, seen)
     rollout = rollout_for(model, wanted.hash if wanted else None, seen)
+    leavers = leavers_for(rollout.replicas, seen)
+    rollout = replace(rollout, replicas=replicas_now(rollout.replicas, seen))
     status = status_for(model, seen, wanted.hash if wanted else None, rollout, problem)
     idle = model.spec.paused or bool(seen.taken)
     return Plan(
         status=status,
         apply=() if idle else tuple(objects_for(model, seen, wanted, rollout)),
         delete=() if idle else tuple(leftovers(model, seen, wanted, rollout)),
+        marks=() if idle else marks_for(leavers, seen),
         notices=notices_for(model.status, status),
         waits_for_capacity=rollout.waits_for_capacity,
         look_again_in=next_look(model, seen, status),

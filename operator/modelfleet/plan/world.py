@@ -218,6 +218,18 @@ class Observed:
     """Names of our children that belong to somebody else, as in `Service chat`."""
     refused: tuple[str, ...] = ()
     """What the API server answered to our last writes, where it refused them for good."""
+    in_flight: Mapping[str, int] = field(default_factory=dict)
+    """Pod uid → requests that run or wait in it. A pod that is missing here is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodMark:
+    """Whether a pod is told that it leaves: out of the Service, and first to be deleted."""
+
+    namespace: str
+    name: str
+    uid: str
+    leaves: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +248,8 @@ class Plan:
     status: ModelStatus
     apply: tuple[Manifest, ...] = ()
     delete: tuple[Ref, ...] = ()
+    marks: tuple[PodMark, ...] = ()
+    """Written before all else."""
     notices: tuple[Notice, ...] = ()
     waits_for_capacity: bool = False
     """Wake the Model when a GPU becomes free."""
