@@ -31,6 +31,12 @@ LOST_LEADERSHIP = 3
 LONGEST_TURN = 120.0
 """Seconds after which a reconcile hangs rather than waits: requests give up long before."""
 
+LONGEST_WAIT = 600.0
+"""Seconds after which a key that nobody takes says that the workers are gone."""
+
+LONGEST_SILENCE = 150.0
+"""Seconds without an event or a bookmark after which what we know may be old."""
+
 WORST_LAG = 20.0
 """Seconds that the loop may be late before the process counts as dead."""
 
@@ -216,8 +222,12 @@ class Operator:
 
     def _probes(self) -> Probes:
         return Probes(
-            alive={"loop": self._why_slow, "turns": self._why_hanging},
-            ready={"caches": self._why_unsynced, "leadership": self._why_idle},
+            alive={"loop": self._why_slow, "turns": self._why_hanging, "queue": self._why_stuck},
+            ready={
+                "caches": self._why_unsynced,
+                "watches": self._why_silent,
+                "leadership": self._why_idle,
+            },
         )
 
     def _why_slow(self) -> str | None:
@@ -226,6 +236,16 @@ class Operator:
     def _why_hanging(self) -> str | None:
         longest = self._queue.longest_turn()
         return f"a reconcile runs for {longest:.0f} s" if longest > LONGEST_TURN else None
+
+    def _why_stuck(self) -> str | None:
+        oldest = self._queue.oldest_age() if self._working else 0.0
+        return f"a key waits for {oldest:.0f} s" if oldest > LONGEST_WAIT else None
+
+    def _why_silent(self) -> str | None:
+        """Bookmarks come every minute. No reason to restart: the API server may be away."""
+        ages = {one.store.resource.plural: one.silent_for() for one in self._informers}
+        silent = [f"{kind} {age:.0f} s" for kind, age in ages.items() if age > LONGEST_SILENCE]
+        return f"no word from the API server: {', '.join(silent)}" if silent else None
 
     def _why_unsynced(self) -> str | None:
         missing = [one.store.resource.plural for one in self._informers if not one.synced.is_set()]
