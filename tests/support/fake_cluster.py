@@ -1,0 +1,242 @@
+"""`reconcile.Cluster` in memory: a world in, a world out, within milliseconds.
+
+Objects are those that an API server would hold, and pass through the operator's own parsers. Only
+caches, requests and clocks are not there.
+"""
+
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import orjson
+
+from modelfleet.api import labels
+from modelfleet.api.v1alpha1.engine import Engine
+from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
+from modelfleet.api.v1alpha1.model import Model
+from modelfleet.cluster import customs, errors, parse, rest
+from modelfleet.engines import built_in
+from modelfleet.plan.leaving import LEAVES
+from modelfleet.plan.world import (
+    Deployment,
+    EnginePlan,
+    Key,
+    Manifest,
+    Node,
+    Notice,
+    Observed,
+    Plan,
+    Pod,
+    PodMark,
+    Pool,
+    PoolPlan,
+    Ref,
+    Refusals,
+    Revision,
+    Unreadable,
+)
+from modelfleet.reconcile import reconcile
+from support.api_objects import Name, Object, Refusal
+from support.api_world import controller_of
+from support.fake_controllers import DELETION_COST
+from support.fake_kubernetes import FakeKubernetes
+from support.gpu_count import counted, members_of
+
+T = TypeVar("T")
+
+OWN_KINDS = (rest.GPU_NODE_POOLS, rest.ENGINES, rest.MODELS)
+MOST_ROUNDS = 500
+
+
+class FakeCluster(FakeKubernetes):
+    """A `reconcile.Cluster` and the Kubernetes around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.engines: Mapping[str, Engine] = built_in()
+        """The documents of the operator's version."""
+        self.notices: list[Notice] = []
+        """Events that the operator sent."""
+        self._applied: dict[tuple[str, Name], tuple[Manifest, str]] = {}
+
+    # --- acting -------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Let the operator, the controllers and time act until nothing happens any more."""
+        for _ in range(MOST_ROUNDS):
+            before = self.world.version
+            self.step()
+            if self.world.version == before and not self.wait():
+                return
+        raise AssertionError(f"no rest after {MOST_ROUNDS} rounds")
+
+    def step(self) -> None:
+        """Let everybody act once."""
+        self.look()
+        self.controllers.step()
+        self.nodes.step()
+
+    def look(self) -> None:
+        """Let the operator look once at every object of its kinds."""
+        for resource in OWN_KINDS:
+            for namespace, name in sorted(self.world.of(resource)):
+                self.reconcile(Key(resource.kind, namespace, name))
+
+    def reconcile(self, key: Key) -> timedelta | None:
+        """Look at one object. What is worth a retry is tried at the next look."""
+        try:
+            return _result_of(reconcile(key, self))
+        except errors.Unavailable:
+            return timedelta()
+
+    # --- reading ------------------------------------------------------------------
+
+    def model(self, key: Key) -> Model | Unreadable | None:
+        found = self.world.find(rest.MODELS, key.namespace, key.name)
+        return customs.model(found) if found else None
+
+    def observe(self, model: Model) -> Observed:
+        family = self.children(model.metadata.name)
+        engines = {**self.engines, **self._engine_objects()}
+        pods = tuple(self._placed(pod) for pod in self.pods(model.metadata.name))
+        return Observed(
+            now=self.clock,
+            engine=engines.get(model.spec.engine.name),
+            known_engines=tuple(sorted(engines)),
+            pools=self._pools() if model.spec.resources.gpus else {},
+            revisions=_revisions(family),
+            deployments=_deployments(family),
+            pods=pods,
+            lost_nodes=frozenset(pod.node for pod in pods if pod.node and self._lost(pod.node)),
+        )
+
+    def _engine_objects(self) -> dict[str, Engine]:
+        found = map(customs.engine, self.world.of(rest.ENGINES).values())
+        return {one.metadata.name: one for one in found}
+
+    def _pool_objects(self) -> list[GPUNodePool]:
+        return [customs.pool(one) for one in self.world.of(rest.GPU_NODE_POOLS).values()]
+
+    def _nodes(self) -> list[Node]:
+        return [parse.node(one) for one in self.world.of(rest.NODES).values()]
+
+    def _pools(self) -> Mapping[str, Pool]:
+        pods = map(parse.pod, self.world.of(rest.PODS).values())
+        return counted(self._pool_objects(), self._nodes(), pods)
+
+    def _placed(self, pod: Pod) -> Pod:
+        if pod.node is None or not pod.requests:
+            return pod
+        claiming = (p for p in self._pool_objects() if pod.node in members_of(p, self._nodes()))
+        return replace(pod, pools=tuple(pool.metadata.name for pool in claiming))
+
+    def _lost(self, node: str) -> bool:
+        found = self.world.find(rest.NODES, "", node)
+        return found is None or not parse.node(found).ready
+
+    # --- writing ------------------------------------------------------------------
+
+    async def write(self, model: Model, plan: Plan) -> Refusals:
+        try:
+            for mark in plan.marks:
+                self._mark(mark)
+            for manifest in plan.apply:
+                self._apply(model, manifest)
+            for ref in plan.delete:
+                self._delete(ref)
+        except errors.NameTaken as taken:
+            return Refusals(taken=(str(taken),))
+        except Refusal as refusal:
+            if isinstance(refused := errors.from_status(refusal.status), errors.Unavailable):
+                raise refused from refusal
+            return Refusals(refused=(str(refused),))
+        return Refusals()
+
+    def _mark(self, mark: PodMark) -> None:
+        body = {
+            "metadata": {
+                "uid": mark.uid,
+                "labels": {labels.SERVING: "false" if mark.leaves else "true"},
+                "annotations": {DELETION_COST: str(LEAVES) if mark.leaves else None},
+            }
+        }
+        self.world.merge(rest.PODS, (mark.namespace, mark.name), body, manager=labels.FIELD_MANAGER)
+
+    def _apply(self, model: Model, manifest: Manifest) -> None:
+        resource, meta = rest.resource_of(manifest), manifest["metadata"]
+        name = (meta["namespace"], meta["name"])
+        live = self.world.find(resource, *name)
+        if live:
+            _claim(model, live)
+        version = live["metadata"]["resourceVersion"] if live else ""
+        if self._applied.get((resource.kind, name)) == (manifest, version):
+            return  # the same apply to the same object changes nothing
+        body = orjson.loads(orjson.dumps(manifest))
+        found, _ = self.world.apply(resource, name, body, labels.FIELD_MANAGER, force=True)
+        self._applied[resource.kind, name] = (manifest, found["metadata"]["resourceVersion"])
+
+    def _delete(self, ref: Ref) -> None:
+        found = self.world.find(rest.BY_KIND[ref.kind], ref.namespace, ref.name)
+        if found and found["metadata"]["uid"] == ref.uid:
+            self.world.delete(rest.BY_KIND[ref.kind], (ref.namespace, ref.name))
+
+    # --- reporting ----------------------------------------------------------------
+
+    async def report(self, key: Key, model: Model | Unreadable, plan: Plan) -> timedelta:
+        self._report(key, model.old if isinstance(model, Unreadable) else model.status, plan)
+        return plan.look_again_in
+
+    def pool(self, key: Key) -> Pool | None:
+        return self._pools().get(key.name)
+
+    async def report_pool(self, key: Key, pool: Pool, plan: PoolPlan) -> None:
+        self._report(key, pool.pool.status, plan)
+
+    def engine(self, key: Key) -> Engine | None:
+        return self._engine_objects().get(key.name)
+
+    async def report_engine(self, key: Key, engine: Engine, plan: EnginePlan) -> None:
+        self._report(key, engine.status, plan)
+
+    def _report(self, key: Key, old: object, plan: Plan | PoolPlan | EnginePlan) -> None:
+        if plan.status == old:
+            return
+        body = {"status": plan.status.model_dump(mode="json", by_alias=True)}
+        name = (key.namespace, key.name)
+        self.world.merge(rest.BY_KIND[key.kind], name, body, "status", labels.FIELD_MANAGER)
+        self.notices += plan.notices
+
+
+def _claim(model: Model, live: Object) -> None:
+    """Refuse what belongs to somebody else; wait for what a deleted namesake has left."""
+    owner, own = controller_of(live), live["metadata"].get("labels") or {}
+    name = f"{live['kind']} {live['metadata']['name']}"
+    if owner is None:
+        stray = (own.get(labels.MANAGED_BY), own.get(labels.MODEL))
+        if stray != (labels.FIELD_MANAGER, model.metadata.name):
+            raise errors.NameTaken(name)
+    elif owner["uid"] != model.metadata.uid:
+        if (owner["kind"], owner["name"]) == ("Model", model.metadata.name):
+            raise errors.Conflict(name)
+        raise errors.NameTaken(name)
+
+
+def _revisions(family: Mapping[tuple[str, str], Object]) -> tuple[Revision, ...]:
+    found = [parse.revision(one) for (k, _), one in family.items() if k == "ControllerRevision"]
+    return tuple(sorted(found, key=lambda one: (one.number, one.name)))
+
+
+def _deployments(family: Mapping[tuple[str, str], Object]) -> dict[str, Deployment]:
+    found = (parse.deployment(one) for (kind, _), one in family.items() if kind == "Deployment")
+    return {one.revision: one for one in found}
+
+
+def _result_of(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run what waits for nothing: no event loop is needed."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    raise AssertionError("a reconcile waits for something that is not of its cluster")
