@@ -62,6 +62,10 @@ class Operator:
         )  # fmt: skip
         return self
 
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self.process is not None and self.process.poll() is None
+
     def kill(self) -> None:
         """End it without warning, as the kernel does."""
         assert self.process is not None

@@ -1,0 +1,41 @@
+"""A devcluster and a client, shared by all tests of a run. Each test starts its own operators."""
+
+import os
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import yaml
+
+from modelfleet import engines
+from support.running import Client, kubectl
+
+MISSING = "these tests need a devcluster: run `make test`"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def control_plane() -> None:
+    """Refuse to run against anything but a devcluster."""
+    if "DEVCLUSTER" not in os.environ:
+        pytest.exit(MISSING, returncode=4)
+    kubectl("apply", "--server-side", "--force-conflicts", "-f", "crds")
+    kubectl("wait", "--for=condition=Established", "-f", "crds", "--timeout=30s")
+    kubectl("apply", "-f", "examples/pools.yaml")
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump(_brisk_engine()))
+
+
+def _brisk_engine() -> dict[str, Any]:
+    """vLLM, but its pods leave after a second: nothing here needs the routes to move away."""
+    document = yaml.safe_load(files(engines).joinpath("vllm.yaml").read_text())
+    document["metadata"]["name"] = "brisk"
+    document["spec"].setdefault("drain", {})["preStopSeconds"] = 1
+    return document
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(control_plane: None) -> AsyncIterator[Client]:  # noqa: ARG001
+    """Talk to the API server."""
+    async with Client() as one:
+        yield one
