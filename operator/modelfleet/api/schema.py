@@ -2,11 +2,12 @@
 
 import functools
 import re
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Self, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel, to_snake
+from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 CHECK = TypeVar("CHECK", bound=Callable[[Any], bool])
@@ -77,10 +78,15 @@ class Schema(BaseModel):
     @classmethod
     @twin
     def _leave_out_nulls(cls, given: Any) -> Any:
-        """The API server drops a null; what is required is then missing."""
+        """The API server drops a field's null; what is required is then missing."""
         if not isinstance(given, dict):
             return given
-        return {name: _without_nulls(value) for name, value in given.items() if value is not None}
+        fields = _fields_by_name(cls)
+        return {
+            name: _without_nulls(value, fields.get(name))
+            for name, value in given.items()
+            if value is not None or name not in fields
+        }
 
     @model_validator(mode="after")
     @twin
@@ -91,9 +97,9 @@ class Schema(BaseModel):
         return self
 
 
-def _without_nulls(value: Any) -> Any:
+def _without_nulls(value: Any, field: FieldInfo | None) -> Any:
     """A map's nulls are dropped like an object's; those of a list are not."""
-    if type(value) is not dict or None not in value.values():
+    if field is None or get_origin(field.annotation) is not dict or not isinstance(value, dict):
         return value
     return {key: inner for key, inner in value.items() if inner is not None}
 
@@ -114,6 +120,13 @@ def _repeated_items(given: Schema) -> Iterator[InitErrorDetails]:
             if key in seen:
                 yield _error("duplicate", "given twice", (alias, index), item)
             seen.add(key)
+
+
+@functools.cache
+def _fields_by_name(cls: type[BaseModel]) -> Mapping[str, FieldInfo]:
+    """Return the fields by their names in Python and in YAML."""
+    by_alias = {field.alias or name: field for name, field in cls.model_fields.items()}
+    return {**cls.model_fields, **by_alias}
 
 
 @functools.cache
