@@ -18,7 +18,7 @@ from modelfleet.cluster.apply import Applier
 from modelfleet.cluster.caches import Caches
 from modelfleet.cluster.children import Child
 from modelfleet.cluster.events import Recorder
-from modelfleet.cluster.session import Session
+from modelfleet.cluster.session import METADATA, Session
 from modelfleet.engines import built_in
 from modelfleet.plan.leaving import LEAVES
 from modelfleet.plan.status import is_urgent
@@ -167,7 +167,9 @@ class LiveCluster:
         meta, store = manifest["metadata"], self._caches.children[manifest["kind"]]
         known = store.get(meta["namespace"], meta["name"])
         live = known.manifest() if known else None
-        if live is not None:
+        if live is None:
+            await self._require_life(model)
+        else:
             _claim(model, live)
         try:
             applied = await self._applier.apply(manifest, live)
@@ -177,6 +179,23 @@ class LiveCluster:
             applied = await self._applier.apply(manifest, live)
         if applied.action != "unchanged":
             store.put(dict(applied.raw))
+
+    async def _require_life(self, model: Model) -> None:
+        """Raise Stale where a child that vanished went with its Model, of which nobody has told.
+
+        A fresh spec needs no look: what asks for new children has just been read.
+        """
+        meta = model.metadata
+        if model.status.observed_generation != meta.generation:
+            return
+        where = rest.MODELS.at(meta.namespace, meta.name)
+        try:
+            found = await self._session.get(where, accept=METADATA)
+        except errors.NotFound:
+            found = {"metadata": {}}
+        if found["metadata"].get("uid") != meta.uid:
+            self._caches.models.drop((meta.namespace, meta.name), meta.uid)
+            raise errors.Stale(f"Model {meta.name} is gone")
 
     async def _delete(self, ref: Ref) -> None:
         self._require_leadership()
@@ -231,6 +250,7 @@ class LiveCluster:
         try:
             reply = await self._session.patch(resource.at(key.namespace, key.name, "status"), body)
         except errors.NotFound:
+            self._caches.customs()[key.kind].drop((key.namespace, key.name), uid)
             return
         self._caches.customs()[key.kind].put(reply.body)
         for notice in plan.notices:
