@@ -12,7 +12,7 @@ from modelfleet.cluster.children import Child
 from modelfleet.cluster.gpus import GpuIndex
 from modelfleet.cluster.rest import Resource
 from modelfleet.cluster.store import Store
-from modelfleet.plan.world import Key, Node, Pod, Unreadable
+from modelfleet.plan.world import Claim, Key, Node, Pod, Unreadable
 
 Wake = Callable[[Key, float], None]
 """Takes the key and in how many seconds at the latest it should be looked at."""
@@ -42,6 +42,7 @@ class Caches:
         self._wake = wake
         self.waiting: set[Key] = set()
         """Models to wake when a GPU becomes free."""
+        self._claims: dict[Key, Claim] = {}
         self.gpus = GpuIndex(self._freed)
         self.models: Store[Model | Unreadable] = Store(
             rest.MODELS, customs.model, index={"engine": _engine_of}
@@ -62,6 +63,17 @@ class Caches:
         """Return the stores that kopf feeds, by kind."""
         return {"Model": self.models, "GPUNodePool": self.pools, "Engine": self.engines}
 
+    def note_claim(self, key: Key, claim: Claim | None) -> None:
+        """Remember what a Model is about to take, or that it takes nothing more."""
+        if claim is not None:
+            self._claims[key] = claim
+        elif self._claims.pop(key, None) is not None:
+            self._freed()
+
+    def claims_of_others(self, key: Key) -> tuple[Claim, ...]:
+        """Return the claims of all Models but one."""
+        return tuple(claim for other, claim in self._claims.items() if other != key)
+
     def _subscribe(self) -> None:
         self.models.subscribe(self._model_changed)
         self.pools.subscribe(self._pool_changed)
@@ -78,6 +90,7 @@ class Caches:
             key = key_of(one)
             if new is None:
                 self.waiting.discard(key)
+                self.note_claim(key, None)
             self._wake(key, 0.0)
 
     def _pool_changed(self, old: GPUNodePool | None, new: GPUNodePool | None) -> None:

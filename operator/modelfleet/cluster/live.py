@@ -15,7 +15,7 @@ from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
 from modelfleet.api.v1alpha1.model import Model, ModelStatus
 from modelfleet.cluster import children, errors, rest
 from modelfleet.cluster.apply import Applier
-from modelfleet.cluster.caches import Caches
+from modelfleet.cluster.caches import Caches, key_of
 from modelfleet.cluster.children import Child
 from modelfleet.cluster.events import Recorder
 from modelfleet.cluster.session import METADATA, Session
@@ -114,6 +114,7 @@ class LiveCluster:
             ),
             deployments={one.revision: one for one in deployments if isinstance(one, Deployment)},
             pods=pods,
+            claims=self._caches.claims_of_others(key_of(model)),
             lost_nodes=frozenset(one.node for one in pods if one.node and self._lost(one.node)),
         )
 
@@ -133,6 +134,8 @@ class LiveCluster:
 
     async def write(self, model: Model, plan: Plan) -> Refusals:
         """Apply and delete what differs. Returns what was refused for good; safe to repeat."""
+        # Before the first await, so that nobody decides in between.
+        self._caches.note_claim(key_of(model), plan.claim)
         try:
             for mark in plan.marks:
                 await self._mark(mark)

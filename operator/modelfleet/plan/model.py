@@ -8,6 +8,7 @@ from modelfleet.api.conditions import ConditionType, Reason
 from modelfleet.api.v1alpha1.model import Model, ModelStatus
 from modelfleet.plan import engine as engine_plan
 from modelfleet.plan import names, pools, revision
+from modelfleet.plan.claims import claim_for
 from modelfleet.plan.leaving import leavers_for, marks_for, replicas_now
 from modelfleet.plan.objects.deployment import deployment_for
 from modelfleet.plan.objects.disruption import disruption_budget_for
@@ -47,6 +48,7 @@ def plan_for(model: Model, seen: Observed) -> Plan:
         delete=() if idle else tuple(leftovers(model, seen, wanted, rollout)),
         marks=() if idle else marks_for(leavers, seen),
         notices=notices_for(model.status, status),
+        claim=claim_for(model, rollout.replicas, seen),
         waits_for_capacity=rollout.waits_for_capacity,
         look_again_in=next_look(model, seen, status),
     )

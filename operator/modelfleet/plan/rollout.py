@@ -19,9 +19,10 @@ from functools import cached_property
 
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.plan.census import Census, census_of, old_revisions, ready_in
+from modelfleet.plan.claims import taken_by
 from modelfleet.plan.headroom import room_for, shortfall
 from modelfleet.plan.pools import candidates_for
-from modelfleet.plan.world import Observed, Pod
+from modelfleet.plan.world import Observed, Pod, Pool
 
 SURGE_SHARE = 4
 """Without GPUs the room for a replica is not known, so one in four is added at a time."""
@@ -95,8 +96,10 @@ class _Situation:
         self.gpus = model.spec.resources.gpus
         self.new, self.old = new, old
         self.pools = candidates_for(model, seen.pools)
-        self.room = room_for(self.gpus, self.pools)
+        self.room = _unclaimed(self.gpus, self.pools, seen)
         """Replicas that fit now; None where that is not known because no GPU is needed."""
+
+        self.promised = self.room == 0 and room_for(self.gpus, self.pools) != 0
 
     @cached_property
     def leaving(self) -> int:
@@ -181,6 +184,11 @@ class _Situation:
         return bool(self.gpus) and min(held, default=self.gpus) < self.gpus
 
 
+def _unclaimed(gpus: int, pools: tuple[Pool, ...], seen: Observed) -> int | None:
+    room = room_for(gpus, pools)
+    return None if room is None else max(0, room - taken_by(seen.claims, gpus, pools))
+
+
 def _held(pod: Pod, resources: set[str]) -> int:
     return sum(amount for resource, amount in pod.requests if resource in resources)
 
@@ -245,6 +253,8 @@ def _because(at: _Situation) -> str:
     if at.room is None:
         return "no node takes a new replica beside the old ones, so they give way one at a time"
     lack = shortfall(at.gpus, at.pools)
+    if at.promised:
+        lack = f"{lack}; other Models are about to take what is free"
     if not at.helps and at.stands_still:
         return f"{lack}; no old replica holds such a GPU, so none gives way"
     if at.count == 1:

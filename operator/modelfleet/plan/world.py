@@ -199,6 +199,17 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Replicas that a Model has decided to start and that hold no node yet."""
+
+    gpus: int
+    """Of each replica."""
+    replicas: int
+    pools: frozenset[str]
+    """Pools that may take them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """All that a decision about one Model may look at."""
 
@@ -218,6 +229,8 @@ class Observed:
     """Names of our children that belong to somebody else, as in `Service chat`."""
     refused: tuple[str, ...] = ()
     """What the API server answered to our last writes, where it refused them for good."""
+    claims: tuple[Claim, ...] = ()
+    """Of other Models."""
     in_flight: Mapping[str, int] = field(default_factory=dict)
     """Pod uid → requests that run or wait in it. A pod that is missing here is not known."""
 
@@ -251,6 +264,8 @@ class Plan:
     marks: tuple[PodMark, ...] = ()
     """Written before all else."""
     notices: tuple[Notice, ...] = ()
+    claim: Claim | None = None
+    """What others must leave alone until it is bound."""
     waits_for_capacity: bool = False
     """Wake the Model when a GPU becomes free."""
     look_again_in: timedelta = timedelta(minutes=5)

@@ -1,0 +1,68 @@
+"""What Models have promised to themselves is not free for others."""
+
+from dataclasses import replace
+
+import pytest
+
+from modelfleet.plan.claims import claim_for, taken_by
+from modelfleet.plan.rollout import rollout_for
+from modelfleet.plan.world import Claim, Deployment, Observed, Pod
+from support.builders import NOON, a_model, a_pool
+
+
+def a_claim(gpus: int, replicas: int, *pools: str) -> Claim:
+    return Claim(gpus=gpus, replicas=replicas, pools=frozenset(pools or ("h100",)))
+
+
+def pool_with(blocks: dict[int, int]):
+    return replace(a_pool("h100"), free_blocks=blocks)
+
+
+@pytest.mark.parametrize(
+    ("claims", "gpus", "blocks", "taken"),
+    [
+        pytest.param([], 1, {8: 1}, 0, id="nothing is claimed"),
+        pytest.param([a_claim(1, 3)], 1, {8: 1}, 3, id="like for like"),
+        pytest.param([a_claim(4, 1)], 1, {8: 1}, 4, id="one large claim takes room for four"),
+        pytest.param([a_claim(1, 1)], 4, {8: 1}, 1, id="one GPU can spoil a block of four"),
+        pytest.param([a_claim(8, 5)], 1, {4: 2}, 0, id="a claim that fits nowhere takes nothing"),
+        pytest.param([a_claim(8, 5)], 8, {8: 2}, 2, id="no more than there is"),
+        pytest.param([a_claim(1, 3, "a10")], 1, {8: 1}, 0, id="another pool's claim"),
+    ],
+)
+def test_taken_by(claims, gpus, blocks, taken):
+    assert taken_by(claims, gpus, [pool_with(blocks)]) == taken
+
+
+def test_a_claim_is_what_has_no_node_yet():
+    model = a_model(replicas=3, gpus=2)
+    pods = tuple(
+        Pod(namespace="n", name=f"p{i}", uid=f"u{i}", revision="r1", node=node)
+        for i, node in enumerate(["node-1", None])
+    )
+    seen = Observed(now=NOON, engine=None, pools={"h100": pool_with({8: 1})}, pods=pods)
+
+    assert claim_for(model, {"r1": 3}, seen) == a_claim(2, 2)
+    assert claim_for(model, {"r1": 1}, seen) is None
+    assert claim_for(a_model(gpus=0), {"r1": 3}, seen) is None
+
+
+def test_a_rollout_leaves_alone_what_another_has_promised_itself():
+    model = a_model(replicas=1, gpus=8)
+    pod = Pod(
+        namespace="n", name="p", uid="u", revision="old", node="node-1", ready=True,
+        requests=(("nvidia.com/gpu", 8),),
+    )  # fmt: skip
+    seen = Observed(
+        now=NOON,
+        engine=None,
+        pools={"h100": pool_with({8: 1})},
+        pods=(pod,),
+        deployments={"old": Deployment(name="chat-old", revision="old", replicas=1, existing=1)},
+    )
+    promised = replace(seen, claims=(a_claim(8, 1),))
+
+    assert rollout_for(model, "new", seen).replicas == {"old": 1, "new": 1}
+    after = rollout_for(model, "new", promised)
+    assert after.replicas["new"] == 0
+    assert "other Models" in after.because
