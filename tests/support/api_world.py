@@ -78,6 +78,8 @@ class World(Objects):
         before = self.of(resource).get(name)
         if resource is rest.DEPLOYMENTS:
             _check_deployment(body)
+        if resource is rest.SERVICES:
+            _check_service(body)
         if resource is rest.CONTROLLER_REVISIONS and before:
             _check_snapshot(before, body)
         return super()._store(resource, name, body)
@@ -110,6 +112,12 @@ def _check_deployment(body: Object) -> None:
     wanted = body["spec"]["selector"]["matchLabels"]
     if not wanted.items() <= body["spec"]["template"]["metadata"]["labels"].items():
         raise Refusal(422, "Invalid", "`selector` does not match template `labels`")
+
+
+def _check_service(body: Object) -> None:
+    names = [port.get("name") for port in body["spec"]["ports"]]
+    if len(set(names)) < len(names):
+        raise Refusal(422, "Invalid", f"spec.ports: Duplicate value: {names[0]}")
 
 
 def _check_snapshot(before: Object, after: Object) -> None:

@@ -15,6 +15,9 @@ from support.fake_nodes import DRAINING
 
 FOREGROUND = "foregroundDeletion"
 TEMPLATE = "pod-template-hash"
+LONGEST_PREFIX = 58
+"""Generated names have five more characters, and 63 at most."""
+
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -70,7 +73,7 @@ class Controllers:
         if self.world.find(rest.SERVICE_ACCOUNTS, namespace, account) is None:
             return f'pods "x" is forbidden: error looking up service account {namespace}/{account}'
         self.made += 1
-        name = f"{deployment['metadata']['name']}-{self.made:05}"
+        name = f"{deployment['metadata']['name']}-{template}-"[:LONGEST_PREFIX] + f"{self.made:05}"
         self.world.create(rest.PODS, _pod(deployment, name, template), "deployment-controller")
         return None
 
@@ -119,7 +122,7 @@ def _worth(pod: Object) -> tuple[bool, bool, int, int]:
     """Sort pods as a ReplicaSet does that has too many: the youngest of equals goes first."""
     seen, annotations = parse.pod(pod), pod["metadata"].get("annotations", {})
     cost = int(annotations.get(DELETION_COST, 0))
-    return bool(seen.node), seen.ready, cost, -int(seen.name.rpartition("-")[2])
+    return bool(seen.node), seen.ready, cost, -int(seen.name[-5:])
 
 
 def _hash(deployment: Object) -> str:
