@@ -40,7 +40,7 @@ from modelfleet.reconcile import reconcile
 from support.api_objects import Name, Object, Refusal
 from support.api_world import controller_of
 from support.fake_controllers import DELETION_COST
-from support.fake_kubernetes import FakeKubernetes
+from support.fake_kubernetes import TEAM, FakeKubernetes
 from support.gpu_count import counted, members_of
 
 T = TypeVar("T")
@@ -82,6 +82,10 @@ class FakeCluster(FakeKubernetes):
         for resource in OWN_KINDS:
             for namespace, name in sorted(self.world.of(resource)):
                 self.reconcile(Key(resource.kind, namespace, name))
+
+    def look_at(self, name: str = "chat") -> timedelta | None:
+        """Let it look once at one Model; return when it wants to look again."""
+        return self.reconcile(Key("Model", TEAM, name))
 
     def reconcile(self, key: Key) -> timedelta | None:
         """Look at one object. What is worth a retry is tried at the next look."""

@@ -37,3 +37,21 @@ def pool(name: str, **labels: str) -> dict[str, Any]:
             "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
         },
     }
+
+
+def engine(name: str, **spec: Any) -> dict[str, Any]:
+    """Return a small Engine that reads from Hugging Face."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Engine",
+        "metadata": {"name": name},
+        "spec": {
+            "image": "example.com/engine:1.0",
+            "port": 8000,
+            "args": [{"values": ["--model", "{model}"]}],
+            "sources": [{"scheme": "hf", "model": "{path}"}],
+            "probes": {"startup": "/health", "readiness": "/health", "liveness": "/health"},
+            "drain": {"onSigterm": "Finishes"},
+            **spec,
+        },
+    }
