@@ -1,0 +1,1 @@
+"""Model-server I/O: what engines answer, fetched. Nothing is decided here."""
