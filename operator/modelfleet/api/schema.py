@@ -51,14 +51,15 @@ def is_twin(validator: Callable[..., Any]) -> bool:
     return getattr(validator, "__modelfleet_twin__", False) is True
 
 
-def rules_of(cls: type[BaseModel]) -> list[tuple[Rule, Callable[[Any], bool]]]:
+@functools.cache
+def rules_of(cls: type[BaseModel]) -> tuple[tuple[Rule, Callable[[Any], bool]], ...]:
     """Return the rules of a class and its bases, in the order in which they are written."""
     found: dict[str, tuple[Rule, Callable[[Any], bool]]] = {}
     for base in reversed(cls.__mro__):
         for name, member in vars(base).items():
             if (marked := getattr(member, "__modelfleet_rule__", None)) is not None:
                 found[name] = (marked, member)
-    return list(found.values())
+    return tuple(found.values())
 
 
 class Schema(BaseModel):
