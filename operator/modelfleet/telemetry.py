@@ -75,6 +75,25 @@ QUEUE_TURNS = Counter(
     "modelfleet_queue_turns_total", "Turns, by how they ended.", ("queue", "kind", "outcome")
 )
 
+SCRAPES = Counter(
+    "modelfleet_scrapes_total",
+    "Readings of model servers' metrics, by what came of it.",
+    ("outcome",),
+)
+SCRAPE_SECONDS = Histogram(
+    "modelfleet_scrape_seconds", "Length of one reading, failed ones included.", buckets=_SECONDS
+)
+SCRAPE_ROUNDS = Counter(
+    "modelfleet_scrape_rounds_total",
+    "Rounds over all watched replicas, by how they ended.",
+    ("outcome",),
+)
+SERVER_PROBES = Counter(
+    "modelfleet_server_probes_total",
+    "Probe requests to model servers, by what came of it.",
+    ("outcome",),
+)
+
 EVENTS = Counter(
     "modelfleet_events_total", "Kubernetes events, by what became of them.", ("outcome",)
 )

@@ -16,9 +16,9 @@ class Reason(StrEnum):
 
     TIMEOUT = "timeout"
     REFUSED = "refused"
-    """No connection: refused, unreachable, or closed before an answer."""
+    """No connection."""
     CUT = "cut"
-    """The answer broke off, or was not HTTP."""
+    """The answer broke off, never began, or was not HTTP."""
     STATUS = "status"
     """An answer other than 200; redirects are not followed."""
     TOO_LARGE = "too_large"
