@@ -64,7 +64,7 @@ def _lists(schema: Json) -> st.SearchStrategy[list[Any]]:
 def _objects(schema: Json) -> st.SearchStrategy[Json]:
     if "additionalProperties" in schema:
         return _maps(schema)
-    drawn = {name: _drawn(inside) for name, inside in schema["properties"].items()}
+    drawn = {name: _drawn(inside) for name, inside in schema.get("properties", {}).items()}
     required = {name: drawn[name] for name in schema.get("required", ())}
     optional = {name: found for name, found in drawn.items() if name not in required}
     return st.fixed_dictionaries(required, optional=optional)

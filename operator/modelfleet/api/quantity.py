@@ -1,7 +1,9 @@
 """Kubernetes quantities as numbers."""
 
+import re
 from decimal import Decimal
 
+_FORM = re.compile(r"([0-9]+(?:\.[0-9]*)?)([a-zA-Z]*)")
 _FACTORS = {
     "": Decimal(1),
     "m": Decimal("0.001"),
@@ -12,8 +14,7 @@ _FACTORS = {
 
 def amount(text: str) -> Decimal:
     """Return "1.5Gi" as 1610612736. Raises ValueError for what is no quantity."""
-    number = text.rstrip("mkKMGTPEi")
-    factor = _FACTORS.get(text[len(number) :])
-    if factor is None or not number or not number.isascii() or number.strip("0123456789."):
+    found = _FORM.fullmatch(text)
+    if found is None or found[2] not in _FACTORS:
         raise ValueError(f"{text!r} is not a quantity")
-    return Decimal(number) * factor
+    return Decimal(found[1]) * _FACTORS[found[2]]

@@ -191,7 +191,9 @@ def _object(schema: Json, place: _Place) -> Json:
         name: _property(field, name in required, place.field(name))
         for name, field in schema["properties"].items()
     }
-    made = {"type": "object", **_kept(schema, "required"), "properties": properties}
+    made = {"type": "object", **_kept(schema, "required")}
+    if properties:  # the API server leaves an empty one out, which would show as a difference
+        made["properties"] = properties
     return made | _kept(schema, "x-kubernetes-validations")
 
 

@@ -1,6 +1,7 @@
 """The verdict of pydantic on what people write. `cluster/test_crds.py` asks the API server."""
 
 import pytest
+
 from modelfleet.api.validation import problems
 from support.corpus import Example, examples
 
