@@ -135,7 +135,11 @@ def _is_spread(wanted: MetricNames) -> bool:
 def _is_page(text: str) -> bool:
     """Whether a text without wanted names is a page: an engine may have nothing to tell yet."""
     lines = [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
-    return not lines or any(len(one) <= LONGEST_LINE and LINE.fullmatch(one) for one in lines)
+    return not lines or any(_is_sample(line) for line in lines)
+
+
+def _is_sample(line: str) -> bool:
+    return not math.isnan(_parsed(line).value) or line.lower().endswith(" nan")
 
 
 def _parsed(line: str) -> _Series:
