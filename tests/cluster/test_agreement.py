@@ -17,9 +17,8 @@ from support.running import apply, kubectl
 from support.specs import spoiled
 from support.verdicts import Judge, names
 
-JUDGE = Judge()
 ALIKE = settings(
-    max_examples=int(os.environ.get("AGREEMENT_EXAMPLES", "70")),
+    max_examples=int(os.environ.get("AGREEMENT_EXAMPLES", "35")),
     deadline=None,
     phases=[Phase.generate],  # to shrink a failure asks the API server for minutes
     derandomize="AGREEMENT_EXAMPLES" not in os.environ,
@@ -29,6 +28,11 @@ ALIKE = settings(
 
 EACH_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.names.kind)
 NAMES = st.sampled_from(["by-chance"] * 20 + ["7b", "By-Chance", "by.chance", "c" * 51, "d" * 64])
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return Judge()
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +51,21 @@ def court() -> Iterator[str]:
 @EACH_KIND
 @ALIKE
 @given(data=st.data())
-def test_both_judge_a_spec_alike(kind: type[Kind], court: str, data: st.DataObject):
+def test_both_judge_a_spec_alike(kind: type[Kind], judge: Judge, court: str, data: st.DataObject):
     spec = data.draw(spoiled(_type_of(kind, "spec")))
     body = _smallest(kind) | {"metadata": {"name": data.draw(NAMES)}, "spec": spec}
 
-    _assert_alike(JUDGE.on_create(kind, body, court), problems(kind, body))
+    _assert_alike(judge.on_create(kind, body, court), problems(kind, body))
 
 
 @EACH_KIND
 @ALIKE
 @given(data=st.data())
-def test_both_judge_a_status_alike(kind: type[Kind], court: str, data: st.DataObject):
+def test_both_judge_a_status_alike(kind: type[Kind], judge: Judge, court: str, data: st.DataObject):
     cls = _type_of(kind, "status")
     status = data.draw(spoiled(cls))
 
-    _assert_alike(JUDGE.on_status(kind, court, status, court), _status_problems(cls, status))
+    _assert_alike(judge.on_status(kind, court, status, court), _status_problems(cls, status))
 
 
 def _assert_alike(verdict: Any, found: tuple[Problem, ...]) -> None:
