@@ -7,24 +7,42 @@ import click
 
 from modelfleet.api import crd
 
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
 
 @click.command()
-@click.option("--write", type=click.Path(path_type=Path), help="Write one file for each kind here.")
-@click.option("--check", type=click.Path(path_type=Path), help="Fail if the files here differ.")
+@click.option("--write", type=_FOLDER, help="Write one file for each kind into this folder.")
+@click.option("--check", type=_FOLDER, help="Fail if the files in this folder differ.")
 def crds(write: Path | None, check: Path | None) -> None:
     """Print the CRDs, write them into a folder, or check a folder against them."""
     files = crd.render()
-    if write:
-        write.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (write / name).write_text(text)
-    elif check:
-        stale = [name for name, text in files.items() if _text(check / name) != text]
-        if stale:
-            sys.exit(f"not current: {', '.join(stale)}; run `modelfleet crds --write {check}`")
-    else:
-        click.echo("---\n".join(files.values()), nl=False)
+    if write and check:
+        raise click.UsageError("give one of --write and --check")
+    try:
+        if write:
+            _write(write, files)
+        elif check:
+            _check(check, files)
+        else:
+            click.echo("---\n".join(files.values()), nl=False)
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _check(folder: Path, files: dict[str, str]) -> None:
+    stale = [name for name, text in files.items() if _text(folder / name) != text]
+    if stale:
+        sys.exit(f"not current: {', '.join(stale)}; run `modelfleet crds --write {folder}`")
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text() if path.exists() else None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None

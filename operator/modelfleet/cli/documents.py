@@ -1,24 +1,23 @@
 """Objects from files, folders and standard input, each with where it stands."""
 
-import sys
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import yaml
-from pydantic import ValidationError
 
 from modelfleet.api.schema import Kind
 from modelfleet.api.v1alpha1 import KINDS
-from modelfleet.cli.lines import Line, LineLoader, line_of
+from modelfleet.api.validation import Problem, problems
+from modelfleet.cli import lines
+from modelfleet.cli.files import Text, texts
+from modelfleet.cli.lines import Line
+from modelfleet.cli.mistakes import Mistake
 
 BY_NAME: dict[str, type[Kind]] = {kind.names.kind: kind for kind in KINDS}
 API_VERSION = "modelfleet.dev/v1alpha1"
+GROUP = "modelfleet.dev/"
 
-
-class Mistake(Exception):
-    """One or more lines, each naming file, object and field."""
+_OBJECT = re.compile(r"Input should be a valid dictionary(?: or instance of \w+)?")
 
 
 @dataclass(frozen=True)
@@ -34,109 +33,72 @@ class Document:
         """As in `Model team-a/chat`."""
         metadata = self.body.get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}
-        name = f"{metadata.get('namespace', '')}/{metadata.get('name', '?')}".lstrip("/")
+        name = f"{metadata.get('namespace') or ''}/{metadata.get('name', '?')}".lstrip("/")
         return f"{self.body.get('kind', '?')} {name}"
 
+    def mistake(self, what: str, at: Iterable[str | int] = ()) -> Mistake:
+        """Return a mistake in this object, at a field if one is given."""
+        return Mistake(f"{self.file}:{self.lines.at(at).number}", f"{self.title}: {what}")
 
-def read(paths: Iterable[str]) -> Iterator[Document]:
-    """Yield every YAML document under the given paths. Raises Mistake."""
+
+def read(paths: Iterable[str]) -> Iterator[Document | Mistake]:
+    """Yield every object under the given paths, and what cannot be read as one."""
     for path in paths:
-        for file, text in _texts(path):
-            yield from _documents(file, text)
+        for text in texts(path):
+            if isinstance(text, Mistake):
+                yield text
+            else:
+                yield from _documents(text)
 
 
-def _texts(path: str) -> Iterator[tuple[str, str]]:
-    if path == "-":
-        yield "<stdin>", _decoded("<stdin>", sys.stdin.buffer.read())
-        return
-    root = Path(path)
-    if not root.exists():
-        raise Mistake(f"{path}: no such file or folder")
-    files = (
-        [root]
-        if not root.is_dir()
-        else sorted(one for one in root.rglob("*") if one.suffix in (".yaml", ".yml", ".json"))
-    )
-    for file in files:
-        try:
-            yield str(file), _decoded(str(file), file.read_bytes())
-        except OSError as error:
-            raise Mistake(f"{file}: {error.strerror}") from error
+def _documents(text: Text) -> Iterator[Document | Mistake]:
+    for found in lines.documents(text.content):
+        if isinstance(found, lines.Unreadable):
+            where = f"{text.file}:{found.line}" if found.line else text.file
+            yield Mistake(where, f"not readable as YAML: {found}")
+        else:
+            yield from _objects(text.file, *found)
 
 
-def _decoded(file: str, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Mistake(f"{file}: not UTF-8 text ({error.reason} at byte {error.start})") from error
-
-
-def _documents(file: str, text: str) -> Iterator[Document]:
-    loader = None
-    try:
-        loader = LineLoader(text)
-        while loader.check_node() and (node := loader.get_node()):
-            body = loader.construct_document(node)
-            yield from _objects(file, body, line_of(node))
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise Mistake(f"{file}: {_yaml_error(error)}") from error
-    finally:
-        if loader:
-            loader.dispose()
-
-
-def _yaml_error(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}: " if mark else ""
-    return f"{where}{getattr(error, 'problem', None) or error or 'cannot be read as YAML'}"
-
-
-def _objects(file: str, body: Any, lines: Line) -> Iterator[Document]:
+def _objects(file: str, body: Any, line: Line) -> Iterator[Document | Mistake]:
     if body is None:
         return
     if not isinstance(body, dict):
-        raise Mistake(f"{file}:{lines.number}: an object is expected, not {type(body).__name__}")
-    if body.get("kind") == "List" and isinstance(body.get("items"), list):
+        kind = "a list" if isinstance(body, list) else "a single value"
+        yield Mistake(f"{file}:{line.number}", f"an object is expected, not {kind}")
+    elif str(body.get("kind", "")).endswith("List") and isinstance(body.get("items"), list):
         for index, item in enumerate(body["items"]):
-            yield from _objects(file, item, lines.at(("items", index)))
-        return
-    yield Document(file, body, lines)
+            yield from _objects(file, item, line.at(("items", index)))
+    else:
+        yield Document(file, body, line)
 
 
-def parse(document: Document) -> Kind | None:
-    """Return the object, or None if it is not of our group. Raises Mistake."""
+def parse(document: Document) -> Kind | list[Mistake] | None:
+    """Return the object, what is wrong with it, or None if it is not of our group."""
     version = document.body.get("apiVersion")
-    if not isinstance(version, str) or not version.startswith("modelfleet.dev/"):
-        if document.body.get("kind") in BY_NAME and not version:
-            raise Mistake(_at(document, ("apiVersion",), f"write {API_VERSION}"))
-        return None
+    if not isinstance(version, str) or not version.startswith(GROUP):
+        ours = str(document.body.get("kind")) in BY_NAME and not version
+        return [document.mistake(f"apiVersion: write {API_VERSION}")] if ours else None
     if version != API_VERSION:
-        raise Mistake(_at(document, ("apiVersion",), f"{version} is unknown, use {API_VERSION}"))
+        what = f"apiVersion: {version} is unknown, use {API_VERSION}"
+        return [document.mistake(what, ("apiVersion",))]
     kind = BY_NAME.get(str(document.body.get("kind")))
     if kind is None:
-        known = ", ".join(sorted(BY_NAME))
-        raise Mistake(_at(document, ("kind",), f"unknown kind; {version} has {known}"))
+        what = f"kind: unknown; {version} has {', '.join(sorted(BY_NAME))}"
+        return [document.mistake(what, ("kind",))]
     return _validated(kind, document)
 
 
-def _validated(kind: type[Kind], document: Document) -> Kind:
+def _validated(kind: type[Kind], document: Document) -> Kind | list[Mistake]:
+    # The status is the operator's: what a person pasted there counts for nothing.
     body = {key: value for key, value in document.body.items() if key != "status"}
-    try:
-        return kind.model_validate(body, extra="forbid")
-    except ValidationError as error:
-        lines = [_at(document, one["loc"], _message(one)) for one in error.errors()]
-        raise Mistake("\n".join(lines)) from error
+    if wrong := problems(kind, body):
+        in_order = sorted(wrong, key=lambda one: document.lines.at(one.location).number)
+        return [document.mistake(_told(one), one.location) for one in in_order]
+    return kind.model_validate(body)
 
 
-def _message(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "unknown field"
-    if error["type"] == "missing":
-        return "required, but not given"
-    return str(error["msg"]).removeprefix("Value error, ")
-
-
-def _at(document: Document, where: tuple[Any, ...], message: str) -> str:
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
-    number = document.lines.at(where).number
-    return f"{document.file}:{number}: {document.title}: {field.lstrip('.') or 'object'}: {message}"
+def _told(problem: Problem) -> str:
+    message = _OBJECT.sub("must be an object", problem.message)
+    message = message.replace("Input should be", "must be", 1)
+    return f"{problem.field}: {message}" if problem.field else message

@@ -1,26 +1,39 @@
 """`modelfleet plan`: what the operator would apply, offline, from the same pure core."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import click
-import yaml
 
 from modelfleet import engines
+from modelfleet.api.conditions import ConditionType, Reason
+from modelfleet.api.schema import Kind
 from modelfleet.api.v1alpha1 import Engine, GPUNodePool, Model
-from modelfleet.cli.documents import Document, Mistake, parse, read
+from modelfleet.cli.documents import Document, parse, read
+from modelfleet.cli.mistakes import Mistake, one_line
+from modelfleet.cli.printing import yaml_of
+from modelfleet.plan.enginestatus import engine_status_for
 from modelfleet.plan.model import plan_for
-from modelfleet.plan.world import Observed, Pool
-
-Parsed = tuple[Document, Any]
+from modelfleet.plan.world import Manifest, Observed, Pool
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """No cluster, no time: nothing that is printed depends on it."""
 
 OPEN = "labels-of-pool"
 """Stands for the labels of a pool that is not among the files."""
+
+
+@dataclass
+class Found:
+    """The objects of our kinds among the files, and all that is wrong with the files."""
+
+    models: list[tuple[Document, Model]] = field(default_factory=list)
+    engines: list[tuple[Document, Engine]] = field(default_factory=list)
+    pools: list[tuple[Document, GPUNodePool]] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+    titles: dict[str, Document] = field(default_factory=dict)
 
 
 @click.command()
@@ -30,99 +43,118 @@ OPEN = "labels-of-pool"
     "paths",
     multiple=True,
     required=True,
-    help="A file, a folder, or - for standard input; may be given more than once.",
+    help="A file, a folder with all in it, or - for standard input; may be given more than once.",
 )
 def plan(paths: Sequence[str]) -> None:
-    """Print what would be applied for every Model in FILES, without a cluster.
+    """Print what would be applied for every Model in the files, without a cluster.
 
     GPU pools and engines in the same files are used; nodes are not known here, so free GPUs are
-    not looked at. A mistake is one line that names file, object and field; the exit code is 1.
+    not looked at. Other objects are left out. A mistake is one line on standard error that names
+    file, line, object and field; what is right is printed all the same. The exit code is 1 if
+    there was a mistake.
     """
-    mistakes: list[str] = []
-    objects = list(_parsed(paths, mistakes))
-    documents = [
-        one
-        for document, model in _only(objects, Model)
-        for one in _planned(document, model, objects, mistakes)
+    found = _found(paths)
+    printed = [
+        manifest
+        for document, model in found.models
+        for manifest in _planned(document, model, found)
     ]
-    if not mistakes and not any(_only(objects, Model)):
-        mistakes.append(f"{', '.join(paths)}: no Model found")
-    if documents:
-        click.echo(yaml.safe_dump_all(documents, sort_keys=False, explicit_start=True), nl=False)
-    if mistakes:
-        click.echo("\n".join(mistakes), err=True)
-        sys.exit(1)
+    click.echo(yaml_of(printed), nl=False)
+    for mistake in found.mistakes:
+        click.echo(str(mistake), err=True)
+    sys.exit(1 if found.mistakes else 0)
 
 
-def _parsed(paths: Sequence[str], mistakes: list[str]) -> Iterable[Parsed]:
-    seen: dict[tuple[str, str], Document] = {}
-    for document in _documents(paths, mistakes):
-        try:
-            kind = parse(document)
-        except Mistake as mistake:
-            mistakes.append(str(mistake))
-            continue
-        if kind is None:
-            continue
-        key = (kind.names.kind, document.title)
-        if key in seen:
-            mistakes.append(f"{document.file}: {document.title}: also in {seen[key].file}")
-        seen[key] = document
-        yield document, kind
+def _found(paths: Sequence[str]) -> Found:
+    found = Found()
+    for one in read(paths):
+        if isinstance(one, Mistake):
+            found.mistakes.append(one)
+        else:
+            _sort_in(one, found)
+    if not found.titles and not found.mistakes:
+        found.mistakes.append(Mistake(", ".join(paths), "there is no Model here"))
+    elif found.titles and not found.models:
+        _note("there is no Model here, so nothing would be applied")
+    _tell_open_pools(found)
+    return found
 
 
-def _documents(paths: Sequence[str], mistakes: list[str]) -> Iterable[Document]:
-    for path in paths:
-        try:
-            yield from read([path])
-        except Mistake as mistake:
-            mistakes.append(str(mistake))
+def _sort_in(document: Document, found: Found) -> None:
+    parsed = parse(document)
+    if parsed is None:
+        return
+    if isinstance(parsed, list):
+        found.mistakes += parsed
+        found.titles.setdefault(document.title, document)
+    elif document.title in found.titles:
+        before = found.titles[document.title]
+        found.mistakes.append(document.mistake(f"also in {before.file}:{before.lines.number}"))
+    else:
+        found.titles[document.title] = document
+        _keep(document, parsed, found)
 
 
-def _only(objects: Iterable[Parsed], kind: type) -> list[Parsed]:
-    return [one for one in objects if isinstance(one[1], kind)]
+def _keep(document: Document, parsed: Kind, found: Found) -> None:
+    if isinstance(parsed, Model):
+        found.models.append((document, parsed))
+    elif isinstance(parsed, GPUNodePool):
+        found.pools.append((document, parsed))
+    elif isinstance(parsed, Engine):
+        found.engines.append((document, parsed))
+        found.mistakes += _unusable(document, parsed)
 
 
-def _planned(
-    document: Document, model: Model, objects: Sequence[Parsed], mistakes: list[str]
-) -> list[dict[str, Any]]:
-    plan = plan_for(model, _world(model, objects))
-    problem = next((one for one in plan.status.conditions if one.type == "Stalled"), None)
-    if problem:
-        mistakes.append(f"{document.file}: {document.title}: {problem.reason}: {problem.message}")
-        return []
-    return [dict(manifest) for manifest in plan.apply]
+def _unusable(document: Document, engine: Engine) -> Iterator[Mistake]:
+    conditions = engine_status_for(engine, EPOCH).status.conditions
+    stalled = (one for one in conditions if one.type == ConditionType.STALLED)
+    yield from (document.mistake(one.message) for one in stalled)
 
 
-def _world(model: Model, objects: Sequence[Parsed]) -> Observed:
+def _planned(document: Document, model: Model, found: Found) -> Iterable[Manifest]:
+    plan = plan_for(model, _world(model, found))
+    stalled = (one for one in plan.status.conditions if one.type == ConditionType.STALLED)
+    problem = next(stalled, None)
+    if model.spec.paused and (problem is None or problem.reason == Reason.PAUSED):
+        _note(f"{document.title}: spec.paused is set, so nothing would be applied")
+    elif problem:
+        found.mistakes.append(document.mistake(f"{problem.reason}: {problem.message}"))
+        return ()
+    return plan.apply
+
+
+def _world(model: Model, found: Found) -> Observed:
     """Return a world with the pools and engines of the files, and nothing running."""
-    known = dict(engines.built_in()) | {
-        engine.metadata.name: engine for _, engine in _only(objects, Engine)
-    }
-    given = [pool for _, pool in _only(objects, GPUNodePool)]
-    pools = {pool.metadata.name: Pool(pool=pool) for pool in given} or _unknown(model)
+    own = {engine.metadata.name: engine for _, engine in found.engines}
+    known = {**engines.built_in(), **own}
+    pools = [pool for _, pool in found.pools] or [_open_pool(name) for name in _asked(model)]
     return Observed(
         now=EPOCH,
         engine=known.get(model.spec.engine.name),
         known_engines=tuple(sorted(known)),
-        pools=pools,
+        pools={pool.metadata.name: Pool(pool=pool) for pool in pools},
     )
 
 
-def _unknown(model: Model) -> dict[str, Pool]:
-    """Where the files hold no pool at all, leave its labels open, and say so."""
-    if not model.spec.resources.gpus:
-        return {}
-    names = model.spec.node_pools or ("any-pool",)
-    click.echo(
-        f"note: no GPUNodePool is among the files, so the node labels of {', '.join(names)} "
-        f"are not known: {OPEN} stands for them",
-        err=True,
-    )
-    return {name: Pool(pool=_open_pool(name)) for name in names}
+def _asked(model: Model) -> tuple[str, ...]:
+    """Return the pools that a Model needs to know; where it names none, any would do."""
+    return (model.spec.node_pools or ("any-pool",)) if model.spec.resources.gpus else ()
 
 
 def _open_pool(name: str) -> GPUNodePool:
     return GPUNodePool.model_validate(
         {"metadata": {"name": name}, "spec": {"nodeSelector": {OPEN: name}}}
     )
+
+
+def _tell_open_pools(found: Found) -> None:
+    asked = sorted({name for _, model in found.models for name in _asked(model)})
+    if asked and not found.pools:
+        _note(
+            f"no GPUNodePool is among the files, so the node labels of {', '.join(asked)} are not "
+            f"known: {OPEN} stands for them"
+        )
+
+
+def _note(text: str) -> None:
+    click.echo(one_line(f"note: {text}"), err=True)
