@@ -1,0 +1,70 @@
+"""What a new revision may be worse by, and how sure a verdict is. See docs/analysis.md."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from modelfleet.api.v1alpha1.rollout import Analysis
+
+Subject = Literal["errors", "aborts", "firstToken", "outputToken", "probeErrors", "probeFirstToken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """Shares: a difference, 0.01 is one point. Latencies: a ratio, 1.25 is a quarter more.
+
+    Up to `tolerated` the canary is no worse; from `unacceptable` on it must not be promoted.
+    Between them either may happen: without such a zone a verdict would take forever.
+    """
+
+    tolerated: float
+    unacceptable: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerances:
+    """All that a judgement is measured by."""
+
+    errors: Margin = Margin(0.01, 0.05)
+    aborts: Margin = Margin(0.005, 0.05)
+    first_token: Margin = Margin(1.25, 2.0)
+    output_token: Margin = Margin(1.25, 1.5)
+    probe_errors: Margin = Margin(0.01, 0.5)
+    probe_first_token: Margin = Margin(1.25, 2.0)
+    false_alarms: float = 0.01
+    """Probability that a rollout of a revision within all that is tolerated ever fails."""
+    false_passes: float = 0.05
+    """Probability that a step passes although one subject is unacceptable, for each subject."""
+    minimum_requests: int = 100
+    """Of users, to the canary in a step, before it may pass."""
+    minimum_probes: int = 5
+    """The same, where there are only probes."""
+
+    def margin(self, subject: Subject) -> Margin:
+        """Return the margin of one subject."""
+        return _MARGINS[subject](self)
+
+
+_MARGINS = {
+    "errors": lambda one: one.errors,
+    "aborts": lambda one: one.aborts,
+    "firstToken": lambda one: one.first_token,
+    "outputToken": lambda one: one.output_token,
+    "probeErrors": lambda one: one.probe_errors,
+    "probeFirstToken": lambda one: one.probe_first_token,
+}
+
+
+def tolerances_for(analysis: Analysis) -> Tolerances:
+    """Return the tolerances of a Model's canary."""
+    points = analysis.max_error_increase_percent / 100
+    ratio = 1 + analysis.max_latency_increase_percent / 100
+    errors = Margin(points, min(points + 0.04, 1.0))
+    return Tolerances(
+        errors=errors,
+        aborts=Margin(points / 2, errors.unacceptable),
+        first_token=Margin(ratio, 1.6 * ratio),
+        output_token=Margin(ratio, 1.2 * ratio),
+        probe_errors=Margin(points, max(0.5, errors.unacceptable)),
+        probe_first_token=Margin(ratio, 1.6 * ratio),
+        minimum_requests=analysis.minimum_requests,
+    )
