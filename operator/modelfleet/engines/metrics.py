@@ -28,6 +28,9 @@ LONGEST_LINE = 16 * 1024
 MOST_SERIES = 20_000
 """Of the wanted names on one page. A page with more is not believed."""
 
+MOST_BOUNDS = 256
+"""Of one histogram, for the same reason; real ones have two dozen."""
+
 STARTED = "process_start_time_seconds"
 RANKS = frozenset({"tp_rank", "pp_rank", "moe_ep_rank"})
 """Processes that work on the same requests: each tells of all of them."""
@@ -261,8 +264,8 @@ def _summed(each: list[Buckets], total: float | None) -> Histogram | None:
 
 
 def _rises(counts: tuple[float, ...]) -> bool:
-    """Whether these may be counts of a histogram: finite, and each at least the one before."""
-    if not counts or not all(map(math.isfinite, counts)):
+    """Whether these may be a histogram: finite, not too many, and none less than the one before."""
+    if not 0 < len(counts) <= MOST_BOUNDS or not all(map(math.isfinite, counts)):
         return False
     return counts[0] >= 0 and all(a <= b for a, b in pairwise(counts))
 

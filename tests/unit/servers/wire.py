@@ -34,7 +34,7 @@ def page(
 
 
 def raw(*parts: bytes, pause: float = 0.0, hang: bool = False) -> Reply:
-    """Answer with these bytes, one part after another; then hang until the client leaves, or close."""
+    """Answer with these bytes, part by part; then hang until the client leaves, or close."""
 
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for part in parts:
