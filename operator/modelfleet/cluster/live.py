@@ -114,9 +114,17 @@ class LiveCluster:
             ),
             deployments={one.revision: one for one in deployments if isinstance(one, Deployment)},
             pods=pods,
+            route=self._route(family),
             claims=self._caches.claims_of_others(key_of(model)),
             lost_nodes=frozenset(one.node for one in pods if one.node and self._lost(one.node)),
         )
+
+    def _route(self, family: children.Family) -> str | None:
+        """Return the revision that the Service is bound to, if it is bound to one."""
+        for service in self._children("Service", family):
+            selector: dict[str, str] = service.manifest()["spec"].get("selector") or {}
+            return selector.get(labels.REVISION)
+        return None
 
     def _children(self, kind: str, family: children.Family) -> list[Child]:
         return self._caches.children[kind].by("model", family)

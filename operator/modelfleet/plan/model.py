@@ -88,9 +88,20 @@ def name_taken(_: Model, seen: Observed) -> Problem | None:
     )
 
 
+def pin_unknown(model: Model, seen: Observed) -> Problem | None:
+    """Only a revision that is kept can be gone back to."""
+    pinned, kept = model.spec.rollout.pin_revision, [one.hash for one in seen.revisions]
+    if pinned is None or pinned in kept:
+        return None
+    return Reason.INVALID_SPEC, (
+        f"spec.rollout.pinRevision: there is no kept revision {pinned}; "
+        f"kept are {', '.join(kept) or 'none'}. Name one of them, or take the pin away"
+    )
+
+
 def engine_unknown(model: Model, seen: Observed) -> Problem | None:
-    """Name the engines that there are."""
-    if seen.engine is not None:
+    """Name the engines that there are. A pinned revision was rendered long ago and needs none."""
+    if seen.engine is not None or model.spec.rollout.pin_revision:
         return None
     known = ", ".join(seen.known_engines)
     name = model.spec.engine.name
@@ -101,7 +112,9 @@ def engine_unknown(model: Model, seen: Observed) -> Problem | None:
 
 def engine_unusable(model: Model, seen: Observed) -> Problem | None:
     """Say what the engine cannot do with this spec."""
-    return engine_plan.why_unusable(model, seen.engine) if seen.engine else None
+    if seen.engine is None or model.spec.rollout.pin_revision:
+        return None
+    return engine_plan.why_unusable(model, seen.engine)
 
 
 def unplaceable(model: Model, seen: Observed) -> Problem | None:
@@ -111,6 +124,7 @@ def unplaceable(model: Model, seen: Observed) -> Problem | None:
 
 CHECKS: tuple[Callable[[Model, Observed], Problem | None], ...] = (
     name_taken,
+    pin_unknown,
     engine_unknown,
     engine_unusable,
     unplaceable,
@@ -128,7 +142,7 @@ def wanted_revision(model: Model, seen: Observed) -> Revision:
 
     A kept revision that is asked for again becomes the newest, as in a Deployment's history.
     """
-    wanted = revision.hash_for(model)
+    wanted = model.spec.rollout.pin_revision or revision.hash_for(model)
     newest = max((kept.number for kept in seen.revisions), default=0)
     kept = next((one for one in seen.revisions if one.hash == wanted), None)
     if kept and kept.number == newest:
@@ -159,7 +173,7 @@ def objects_for(
         return
     if not model.spec.pod_template.service_account_name:
         yield service_account_for(model)
-    yield service_for(model)
+    yield service_for(model, rollout.route)
     yield disruption_budget_for(model)
     for revision_hash, replicas in sorted(rollout.replicas.items()):
         is_wanted = wanted is not None and revision_hash == wanted.hash

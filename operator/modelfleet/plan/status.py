@@ -1,11 +1,12 @@
 """The one author of a Model's status: the summary, its figures, and what is worth an event."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from modelfleet.api import labels
 from modelfleet.api.conditions import Condition, ConditionType, Reason
 from modelfleet.api.v1alpha1.model import Model, ModelStatus
+from modelfleet.api.v1alpha1.rollout import RolloutStatus
 from modelfleet.plan import names
 from modelfleet.plan.census import census_of, old_revisions, ready_in
 from modelfleet.plan.diagnosis import Diagnosis, diagnose
@@ -13,7 +14,7 @@ from modelfleet.plan.diagnosis.text import quoted
 from modelfleet.plan.rollout import Rollout
 from modelfleet.plan.startup import phases_for
 from modelfleet.plan.verdict import MOST_BYTES, Verdict, conditions_for, notices_between, within
-from modelfleet.plan.world import Notice, Observed, Unreadable
+from modelfleet.plan.world import Notice, Observed, Pod, Unreadable
 
 Problem = tuple[Reason, str]
 
@@ -48,7 +49,31 @@ def status_for(
         current_revision=wanted or old.current_revision,
         stable_revision=_stable(model, seen, wanted),
         startup=phases_for(serving) or old.startup,
+        rollout=_rollout_status(wanted, rollout, serving),
     )
+
+
+def _rollout_status(
+    wanted: str | None, rollout: Rollout, serving: Sequence[Pod]
+) -> RolloutStatus | None:
+    """Return what an exchange is at; nothing where there is none."""
+    if wanted is None or rollout.strategy is None:
+        return None
+    ready = [pod for pod in serving if pod.ready]
+    new = sum(pod.revision == wanted for pod in ready)
+    return RolloutStatus(
+        strategy=rollout.strategy,
+        revision=wanted,
+        weight=_weight(wanted, rollout.route, new, len(ready)),
+        message=within(rollout.because, MOST_BYTES),
+    )
+
+
+def _weight(wanted: str, route: str | None, new: int, ready: int) -> int | None:
+    """Return the share of requests that reach the new revision: of its ready replicas, by count."""
+    if route is not None:
+        return 100 if route == wanted else 0
+    return round(100 * new / ready) if ready else None
 
 
 def unreadable_status_for(broken: Unreadable, now: datetime) -> ModelStatus:

@@ -229,6 +229,8 @@ class Observed:
     """Names of our children that belong to somebody else, as in `Service chat`."""
     refused: tuple[str, ...] = ()
     """What the API server answered to our last writes, where it refused them for good."""
+    route: str | None = None
+    """The only revision that the Service leads to; None: it leads to all."""
     claims: tuple[Claim, ...] = ()
     """Of other Models."""
     in_flight: Mapping[str, int] = field(default_factory=dict)

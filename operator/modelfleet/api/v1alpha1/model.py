@@ -24,6 +24,7 @@ from modelfleet.api.fields import (
 )
 from modelfleet.api.quantity import amount
 from modelfleet.api.schema import ATOMIC, Column, Kind, Names, Schema, list_map, rule
+from modelfleet.api.v1alpha1.rollout import RolloutSpec, RolloutStatus
 
 MAX_NAME = 50
 """A Model's name and its children's suffixes fit into the 63 characters of a Service's name."""
@@ -321,6 +322,7 @@ class ModelSpec(Schema):
             description="names that requests use; none: the Model's name",
         ),
     ] = ()
+    rollout: RolloutSpec = Field(default_factory=RolloutSpec)
     revision_history_limit: Annotated[int, Between(1, 50)] = 10
     paused: Bool = False
 
@@ -374,6 +376,7 @@ class ModelStatus(Schema):
     current_revision: Annotated[str, Field(max_length=63)] | None = None
     stable_revision: Annotated[str, Field(max_length=63)] | None = None
     startup: StartupPhases | None = None
+    rollout: RolloutStatus | None = None
 
 
 class Model(Kind):

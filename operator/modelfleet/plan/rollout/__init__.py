@@ -1,0 +1,72 @@
+"""How many replicas each live revision gets, and which of them take traffic.
+
+Nothing is remembered: the answer follows from pods, Deployments, the Service and free GPUs alone.
+Carried out and asked again before anything else has happened, it comes to rest at once or after a
+few looks.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from modelfleet.api.v1alpha1.model import Model
+from modelfleet.api.v1alpha1.rollout import Strategy
+from modelfleet.plan.census import census_of, old_revisions
+from modelfleet.plan.rollout.bluegreen import blue_green
+from modelfleet.plan.rollout.exchange import exchange
+from modelfleet.plan.rollout.situation import Situation
+from modelfleet.plan.rollout.step import Rollout
+from modelfleet.plan.world import Observed
+
+STRATEGIES: Mapping[Strategy, Callable[[Situation], Rollout]] = {
+    "Auto": exchange,
+    "Surge": exchange,
+    "Replace": exchange,
+    "BlueGreen": blue_green,
+}
+
+
+def rollout_for(model: Model, wanted: str | None, seen: Observed) -> Rollout:
+    """Return the next step. `wanted` is None while the spec cannot be met."""
+    if model.spec.paused:
+        return _as_it_is(seen, "spec.paused holds everything as it is")
+    if wanted is None:
+        return _kept(model, seen)
+    old = old_revisions(wanted, seen)
+    emptied = dict.fromkeys(seen.deployments, 0)
+    if not old:
+        return Rollout(
+            replicas={**emptied, wanted: model.spec.replicas},
+            because=f"revision {wanted} is the only one",
+            done=True,
+        )
+    if model.spec.rollout.paused:
+        return _as_it_is(seen, "spec.rollout.paused holds the rollout where it is")
+    situation = Situation(model, census_of(wanted, seen), old, seen)
+    step = STRATEGIES[model.spec.rollout.strategy](situation)
+    return replace(step, replicas={**emptied, **step.replicas})
+
+
+def _as_it_is(seen: Observed, because: str) -> Rollout:
+    asked = {one: deployment.replicas for one, deployment in seen.deployments.items()}
+    return Rollout(replicas=asked, because=because, route=seen.route)
+
+
+def _kept(model: Model, seen: Observed) -> Rollout:
+    """Leave what runs alone; only the revision that was fully ready last follows spec.replicas."""
+    count = model.spec.replicas
+    asked = {one: min(count, live.replicas) for one, live in sorted(seen.deployments.items())}
+    if not asked:
+        return Rollout(replicas={}, because="the spec cannot be met and nothing runs", done=True)
+    stable = model.status.stable_revision
+    if stable not in asked:
+        stable = max(asked, key=lambda one: (census_of(one, seen).ready, asked[one], one))
+    asked[stable] = max(asked[stable], count - (sum(asked.values()) - asked[stable]))
+    return Rollout(
+        replicas=asked,
+        because=f"the spec cannot be met, so revision {stable} stays",
+        route=seen.route,
+        done=len(asked) == 1,
+    )
+
+
+__all__ = ["Rollout", "rollout_for"]
