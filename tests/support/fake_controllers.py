@@ -84,7 +84,7 @@ class Controllers:
             "replicas": len(self._alive(deployment)),
             "conditions": [refused] if failure else [],
         }
-        self.world.merge(rest.DEPLOYMENTS, name, {"status": status}, "status", "controller")
+        self.world.set_status(rest.DEPLOYMENTS, name, status)
 
     def end(self, pod: Object) -> None:
         """Delete a pod: gracefully, where it runs."""

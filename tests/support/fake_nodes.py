@@ -174,7 +174,7 @@ class Nodes:
             self._report(name, failed)
 
     def _report(self, name: Name, status: Object) -> None:
-        self.world.merge(rest.PODS, name, {"status": status}, "status", manager="kubelet")
+        self.world.set_status(rest.PODS, name, status)
 
     def _stamp(self) -> str:
         return timestamp(self.now())

@@ -1,6 +1,5 @@
 """`modelfleet crds`: the CustomResourceDefinitions that belong to this version."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -26,7 +25,7 @@ def crds(write: Path | None, check: Path | None) -> None:
         else:
             click.echo("---\n".join(files.values()), nl=False)
     except OSError as error:
-        sys.exit(f"{error.filename}: {error.strerror}")
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
 def _write(folder: Path, files: dict[str, str]) -> None:
@@ -38,7 +37,8 @@ def _write(folder: Path, files: dict[str, str]) -> None:
 def _check(folder: Path, files: dict[str, str]) -> None:
     stale = [name for name, text in files.items() if _text(folder / name) != text]
     if stale:
-        sys.exit(f"not current: {', '.join(stale)}; run `modelfleet crds --write {folder}`")
+        names = ", ".join(stale)
+        raise click.ClickException(f"not current: {names}; run `modelfleet crds --write {folder}`")
 
 
 def _text(path: Path) -> str | None:

@@ -28,7 +28,7 @@ def texts(path: str) -> Iterator[Text | Mistake]:
     if path == "-":
         yield _decoded("<stdin>", sys.stdin.buffer.read(MOST_BYTES + 1))
         return
-    if not Path(path).is_dir():
+    if not os.path.isdir(path):  # Path.is_dir raises where a name is too long
         yield _text(Path(path))
         return
     found = list(_files(path))
