@@ -19,6 +19,7 @@ from modelfleet.cluster import customs, errors, parse, rest
 from modelfleet.engines import built_in
 from modelfleet.plan.leaving import LEAVES
 from modelfleet.plan.world import (
+    Claim,
     Deployment,
     EnginePlan,
     Key,
@@ -58,6 +59,8 @@ class FakeCluster(FakeKubernetes):
         """The documents of the operator's version."""
         self.notices: list[Notice] = []
         """Events that the operator sent."""
+        self.claims: dict[Key, Claim] = {}
+        """GPUs that Models are about to take."""
         self._applied: dict[tuple[str, Name], tuple[Manifest, str]] = {}
 
     # --- acting -------------------------------------------------------------------
@@ -65,9 +68,9 @@ class FakeCluster(FakeKubernetes):
     def settle(self) -> None:
         """Let the operator, the controllers and time act until nothing happens any more."""
         for _ in range(MOST_ROUNDS):
-            before = self.world.version
+            before = (self.world.version, dict(self.claims))
             self.step()
-            if self.world.version == before and not self.wait():
+            if (self.world.version, self.claims) == before and not self.wait():
                 return
         raise AssertionError(f"no rest after {MOST_ROUNDS} rounds")
 
@@ -98,6 +101,8 @@ class FakeCluster(FakeKubernetes):
 
     def model(self, key: Key) -> Model | Unreadable | None:
         found = self.world.find(rest.MODELS, key.namespace, key.name)
+        if found is None:
+            self.claims.pop(key, None)
         return customs.model(found) if found else None
 
     def observe(self, model: Model) -> Observed:
@@ -112,6 +117,8 @@ class FakeCluster(FakeKubernetes):
             revisions=_revisions(family),
             deployments=_deployments(family),
             pods=pods,
+            route=_route(family),
+            claims=tuple(one for key, one in self.claims.items() if key != _key_of(model)),
             lost_nodes=frozenset(pod.node for pod in pods if pod.node and self._lost(pod.node)),
         )
 
@@ -142,6 +149,9 @@ class FakeCluster(FakeKubernetes):
     # --- writing ------------------------------------------------------------------
 
     async def write(self, model: Model, plan: Plan) -> Refusals:
+        self.claims.pop(_key_of(model), None)
+        if plan.claim:
+            self.claims[_key_of(model)] = plan.claim
         try:
             for mark in plan.marks:
                 self._mark(mark)
@@ -212,6 +222,10 @@ class FakeCluster(FakeKubernetes):
         self.notices += plan.notices
 
 
+def _key_of(model: Model) -> Key:
+    return Key("Model", model.metadata.namespace, model.metadata.name)
+
+
 def _claim(model: Model, live: Object) -> None:
     """Refuse what belongs to somebody else; wait for what a deleted namesake has left."""
     owner, own = controller_of(live), live["metadata"].get("labels") or {}
@@ -224,6 +238,13 @@ def _claim(model: Model, live: Object) -> None:
         if (owner["kind"], owner["name"]) == ("Model", model.metadata.name):
             raise errors.Conflict(name)
         raise errors.NameTaken(name)
+
+
+def _route(family: Mapping[tuple[str, str], Object]) -> str | None:
+    """Return the revision that the Service is bound to, if it is bound to one."""
+    services = (one for (kind, _), one in family.items() if kind == "Service")
+    selectors = (one["spec"].get("selector", {}).get(labels.REVISION) for one in services)
+    return next(selectors, None)
 
 
 def _revisions(family: Mapping[tuple[str, str], Object]) -> tuple[Revision, ...]:
