@@ -9,6 +9,9 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from faults.chronicle import chronicle
+from faults.life import live
+from faults.reference import Reference
 from modelfleet import engines
 from support.running import Client, kubectl
 
@@ -28,7 +31,7 @@ def control_plane() -> None:
 
 def _brisk_engine() -> dict[str, Any]:
     """vLLM, but its pods leave after a second: nothing here needs the routes to move away."""
-    document = yaml.safe_load(files(engines).joinpath("vllm.yaml").read_text())
+    document: dict[str, Any] = yaml.safe_load(files(engines).joinpath("vllm.yaml").read_text())
     document["metadata"]["name"] = "brisk"
     document["spec"].setdefault("drain", {})["preStopSeconds"] = 1
     return document
@@ -39,3 +42,10 @@ async def client(control_plane: None) -> AsyncIterator[Client]:  # noqa: ARG001
     """Talk to the API server."""
     async with Client() as one:
         yield one
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def reference(client: Client) -> AsyncIterator[Reference]:
+    """Run the life once with nothing in its way."""
+    async with chronicle(client) as kept:
+        yield Reference(client, await live(client, lambda _: None), kept)

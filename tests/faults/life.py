@@ -7,9 +7,10 @@ states that it ends up in must not show it.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -179,12 +180,20 @@ def _shown(state: dict[str, Any]) -> str:
 
 @dataclass
 class Outcome:
-    """What a life with one fault came to."""
+    """What a life came to."""
 
     writes: list[Write]
     states: list[dict[str, Any]]
     log: str
     namespace: str
+
+
+Disturb = Callable[[Proxy, Operator], Coroutine[Any, Any, None]]
+"""Does harm beside a life, until cancelled."""
+
+
+async def no_harm(_: Proxy, __: Operator) -> None:
+    """Leave the life alone."""
 
 
 @asynccontextmanager
@@ -198,26 +207,47 @@ async def namespace(client: Client, prefix: str) -> AsyncIterator[str]:
         await client.delete(rest.NAMESPACES.at(None, name), {})
 
 
+@asynccontextmanager
+async def operating(proxy: Proxy, where: str, **environment: str) -> AsyncIterator[Operator]:
+    """Run an operator for one namespace; it must still be there at the end of the block."""
+    operator = Operator(
+        proxy.url,
+        MODELFLEET_NAMESPACES=where,
+        MODELFLEET_LEADER_ELECTION="false",
+        **environment,
+    )
+    proxy.kill = lambda: _kill_and_start(operator)
+    operator.start()
+    try:
+        yield operator
+        assert operator.is_running(), f"the operator ended: {operator.log}"
+    finally:
+        operator.kill()
+
+
 async def live(
-    client: Client, decide: Callable[[Write], Fault | None], **environment: str
+    client: Client,
+    decide: Callable[[Write], Fault | None] = lambda _: None,
+    disturb: Disturb = no_harm,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Outcome:
     """Run a life with an operator of its own, started again at once whenever it is killed."""
-    async with namespace(client, "life") as where, Proxy(client.connection, _only(where)) as proxy:
-        operator = Operator(
-            proxy.url,
-            MODELFLEET_NAMESPACES=where,
-            MODELFLEET_LEADER_ELECTION="false",
-            **environment,
-        )
-        proxy.decide, proxy.kill = decide, lambda: _kill_and_start(operator)
+    async with namespace(client, "life") as where, Proxy(client.connection, only(where)) as proxy:
+        proxy.decide = decide
         life = Life(client, where)
-        operator.start()
-        try:
-            await life.run()
-            assert operator.is_running(), f"the operator ended: {operator.log}"
-        finally:
-            operator.kill()
+        async with operating(proxy, where, **environment) as operator:
+            await _beside(life.run(), disturb(proxy, operator))
     return Outcome(proxy.counted(), life.states, str(operator.log), where)
+
+
+async def _beside(life: Coroutine[Any, Any, None], harm: Coroutine[Any, Any, None]) -> None:
+    done = asyncio.create_task(harm)
+    try:
+        await life
+    finally:
+        done.cancel()
+    await asyncio.gather(done, return_exceptions=True)
+    assert done.cancelled() or done.exception() is None, f"no harm was done: {done.exception()}"
 
 
 def _kill_and_start(operator: Operator) -> None:
@@ -225,6 +255,6 @@ def _kill_and_start(operator: Operator) -> None:
     operator.start()
 
 
-def _only(where: str) -> Callable[[Write], bool]:
+def only(where: str) -> Callable[[Write], bool]:
     """Count what is written in one namespace, but events: these are news, not state."""
     return lambda write: write.target.namespace == where and write.target.plural != "events"
