@@ -6,8 +6,10 @@ cookies, follow a redirect into the cluster, or write its words into our log.
 
 import ipaddress
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -38,11 +40,60 @@ class NoNames(AbstractResolver):
         """There is nothing to close."""
 
 
-def open_client(connections: int) -> aiohttp.ClientSession:
-    """Return a client for pods; call it in the loop that will use it.
+class Client:
+    """HTTP to all pods. Use as an async context manager, or `close` it.
 
     Connections are not kept: ten thousand idle ones cost more than a handshake now and then.
     """
+
+    def __init__(self, connections: int = 96) -> None:
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        url: URL,
+        seconds: float,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request and yield its answer, all within `seconds`. Raises Failed.
+
+        The answer is plain and has status 200. What goes wrong while it is read is Failed too.
+        """
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        with _failures():
+            async with self._open().request(
+                method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
+            ) as response:
+                _require_plain(response)
+                yield response
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            self._session = _session(self._connections)
+        return self._session
+
+
+def _session(connections: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=connections, force_close=True, use_dns_cache=False, resolver=NoNames()
@@ -54,7 +105,6 @@ def open_client(connections: int) -> aiohttp.ClientSession:
         },
         auto_decompress=False,
         trust_env=False,
-        raise_for_status=False,
     )
 
 
@@ -71,8 +121,7 @@ def url_of(address: str, port: int, path: str) -> URL:
     return URL(f"http://{host}:{port}{path}", encoded=True)
 
 
-def require_plain(response: aiohttp.ClientResponse) -> None:
-    """Raise Failed unless the status is 200 and the body is not packed."""
+def _require_plain(response: aiohttp.ClientResponse) -> None:
     if response.status != 200:
         raise Failed(Reason.STATUS, response.status)
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -92,8 +141,7 @@ async def body_of(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 @contextmanager
-def failures() -> Iterator[None]:
-    """Raise Failed for what goes wrong with the network."""
+def _failures() -> Iterator[None]:
     try:
         yield
     except TimeoutError:

@@ -7,23 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
-from types import TracebackType
-from typing import Self
-
-import aiohttp
 
 from modelfleet import clock, telemetry
 from modelfleet.api.v1alpha1.engine import Metrics
 from modelfleet.engines.metrics import Reader, Reading, Unreadable
 from modelfleet.plan.samples import Process, Reason, Scrape, ScrapeFailure
-from modelfleet.servers.client import (
-    Failed,
-    body_of,
-    failures,
-    open_client,
-    require_plain,
-    url_of,
-)
+from modelfleet.servers.client import Client, Failed, body_of, url_of
 
 logger = logging.getLogger(__name__)
 
@@ -62,29 +51,11 @@ class Limits:
 
 
 class Scraper:
-    """One client for all pods. Use as an async context manager, or `close` it."""
+    """Reads pages of metrics, so many at once."""
 
-    def __init__(self, limits: Limits = Limits()) -> None:
-        self._limits = limits
-        self._timeout = aiohttp.ClientTimeout(total=limits.seconds)
-        self._client: aiohttp.ClientSession | None = None
+    def __init__(self, client: Client, limits: Limits = Limits()) -> None:
+        self._client, self._limits = client, limits
         self._turns = asyncio.Semaphore(limits.at_once)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close all connections."""
-        if self._client is not None:
-            await self._client.close()
 
     async def scrape(self, targets: Sequence[Target], now: datetime) -> list[Answer]:
         """Read each target once and return an answer for each, in order. Raises nothing.
@@ -118,8 +89,7 @@ class Scraper:
 
     async def _attempt(self, target: Target) -> Reading | Failed:
         try:
-            with failures():
-                return await self._read(target)
+            return await self._read(target)
         except Failed as error:
             return error
         except Exception as error:
@@ -130,10 +100,9 @@ class Scraper:
 
     async def _read(self, target: Target) -> Reading:
         url = url_of(target.address, target.port, target.metrics.path)
-        async with self._open().get(
-            url, headers={"Accept": ACCEPT}, timeout=self._timeout, allow_redirects=False
+        async with self._client.request(
+            "GET", url, self._limits.seconds, {"Accept": ACCEPT}
         ) as response:
-            require_plain(response)
             if "Content-Type" in response.headers and response.content_type not in PAGES:
                 raise Failed(Reason.NOT_TEXT)
             body = await body_of(response, self._limits.page_bytes)
@@ -152,11 +121,6 @@ class Scraper:
             return _reader(metrics).read(body.decode())
         except (UnicodeDecodeError, Unreadable):
             raise Failed(Reason.UNPARSABLE) from None
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._client is None or self._client.closed:
-            self._client = open_client(self._limits.at_once)
-        return self._client
 
 
 @lru_cache(maxsize=64)

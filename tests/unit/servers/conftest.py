@@ -3,14 +3,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from modelfleet.servers.client import Client
 from modelfleet.servers.scrape import Limits, Scraper
 
 
 @pytest.fixture
-async def scraper() -> AsyncIterator[Scraper]:
+async def client() -> AsyncIterator[Client]:
+    async with Client() as client:
+        yield client
+
+
+@pytest.fixture
+def scraper(client: Client) -> Scraper:
     """Gives up soon, so that a test is quick."""
-    async with Scraper(Limits(seconds=0.3, page_bytes=100_000, lines=2_000)) as scraper:
-        yield scraper
+    return Scraper(client, Limits(seconds=0.3, page_bytes=100_000, lines=2_000))
 
 
 @pytest.fixture(autouse=True)

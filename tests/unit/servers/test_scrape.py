@@ -219,8 +219,9 @@ async def test_answers_come_in_the_order_of_the_targets(scraper):
     assert [type(one) for one in answers] == [ScrapeFailure, Scrape] * 20
 
 
-async def test_no_more_connections_than_allowed():
-    async with Scraper(Limits(at_once=5)) as scraper, answering(page(REAL_VLLM)) as wire:
+async def test_no_more_connections_than_allowed(client):
+    scraper = Scraper(client, Limits(at_once=5))
+    async with answering(page(REAL_VLLM)) as wire:
         targets = [a_target(wire.port)] * 100
         rounds = await asyncio.gather(*(scraper.scrape(targets, NOON) for _ in range(3)))
 
@@ -258,10 +259,10 @@ async def test_no_targets(scraper):
     assert await scraper.scrape([], NOON) == []
 
 
-async def test_a_scraper_that_was_closed_opens_again(scraper):
+async def test_a_client_that_was_closed_opens_again(client, scraper):
     async with answering(page(RUNNING)) as wire:
         await scraper.scrape([a_target(wire.port)], NOON)
-        await scraper.close()
+        await client.close()
         (answer,) = await scraper.scrape([a_target(wire.port)], NOON)
 
     assert isinstance(answer, Scrape)
