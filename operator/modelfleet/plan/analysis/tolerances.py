@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from modelfleet.api.v1alpha1.rollout import Analysis
-
 Subject = Literal["errors", "aborts", "firstToken", "outputToken", "probeErrors", "probeFirstToken"]
 
 
@@ -41,30 +39,35 @@ class Tolerances:
 
     def margin(self, subject: Subject) -> Margin:
         """Return the margin of one subject."""
-        return _MARGINS[subject](self)
+        margins: dict[Subject, Margin] = {
+            "errors": self.errors,
+            "aborts": self.aborts,
+            "firstToken": self.first_token,
+            "outputToken": self.output_token,
+            "probeErrors": self.probe_errors,
+            "probeFirstToken": self.probe_first_token,
+        }
+        return margins[subject]
 
 
-_MARGINS = {
-    "errors": lambda one: one.errors,
-    "aborts": lambda one: one.aborts,
-    "firstToken": lambda one: one.first_token,
-    "outputToken": lambda one: one.output_token,
-    "probeErrors": lambda one: one.probe_errors,
-    "probeFirstToken": lambda one: one.probe_first_token,
-}
+def tolerances_for(
+    error_increase_percent: float = 1.0,
+    latency_increase_percent: float = 25.0,
+    minimum_requests: int = 100,
+) -> Tolerances:
+    """Return the tolerances that go with what a user tolerates: points, and percent.
 
-
-def tolerances_for(analysis: Analysis) -> Tolerances:
-    """Return the tolerances of a Model's canary."""
-    points = analysis.max_error_increase_percent / 100
-    ratio = 1 + analysis.max_latency_increase_percent / 100
-    errors = Margin(points, min(points + 0.04, 1.0))
+    An abort is mostly a client's own wish and then as frequent in both revisions, so half as many
+    points more are tolerated. Latencies per token vary less than those to the first token.
+    """
+    points, ratio = error_increase_percent / 100, 1 + latency_increase_percent / 100
+    unacceptable = min(points + 0.04, 0.99)
     return Tolerances(
-        errors=errors,
-        aborts=Margin(points / 2, errors.unacceptable),
+        errors=Margin(points, unacceptable),
+        aborts=Margin(points / 2, unacceptable),
         first_token=Margin(ratio, 1.6 * ratio),
         output_token=Margin(ratio, 1.2 * ratio),
-        probe_errors=Margin(points, max(0.5, errors.unacceptable)),
+        probe_errors=Margin(points, max(0.5, unacceptable)),
         probe_first_token=Margin(ratio, 1.6 * ratio),
-        minimum_requests=analysis.minimum_requests,
+        minimum_requests=minimum_requests,
     )
