@@ -8,7 +8,7 @@ from enum import StrEnum
 from modelfleet.api.v1alpha1.engine import Signal
 from modelfleet.engines.metrics import Histogram
 
-__all__ = ["Histogram", "Process", "Reason", "Scrape", "ScrapeFailure"]
+__all__ = ["Histogram", "ProbeResult", "Process", "Reason", "Scrape", "ScrapeFailure"]
 
 
 class Reason(StrEnum):
@@ -72,3 +72,28 @@ class ScrapeFailure:
     reason: Reason
     status: int = 0
     """The HTTP status, where the reason is that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """What became of one small request of our own to one pod."""
+
+    pod: str
+    """uid"""
+    namespace: str
+    model: str
+    revision: str
+    at: datetime
+    """When it was sent."""
+    failure: Reason | None = None
+    status: int = 0
+    """The HTTP status, where the failure is that; an error inside a stream counts as 500."""
+    seconds: float
+    """From sending it to the end of the answer, or until it failed."""
+    first_token_seconds: float | None = None
+    """None where none came or the request asks for none."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was answered in full."""
+        return self.failure is None
