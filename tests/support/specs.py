@@ -1,7 +1,7 @@
 """Objects by chance: valid in form, from a class's own schema, and then spoiled in one place."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -24,14 +24,32 @@ JUNK: tuple[Any, ...] = (
 )
 
 
+PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
+    "uri": ("hf://org/name", "pvc://weights/a", "s3://bucket/a", "oci://ghcr.io/org/a"),
+    "memory": ("32Gi", "1Mi", "64Ti", "1500k"),
+    "sharedMemory": ("8Gi", "2T"),
+    "operator": ("Exists", "Equal"),
+    "effect": ("NoExecute",),
+}
+"""For fields with a rule that text by chance hardly ever holds."""
+
+
 def valid_in_form(cls: type[Schema]) -> st.SearchStrategy[Json]:
     """Draw what the schema allows; a rule between fields may still refuse it."""
     return _drawn(schema_for(cls))
 
 
-def spoiled(cls: type[Schema]) -> st.SearchStrategy[Json]:
-    """Draw such an object with one place changed, or none."""
-    return valid_in_form(cls).flatmap(_spoil)
+def spoiled(cls: type[Schema], known: Sequence[Json]) -> st.SearchStrategy[Json]:
+    """Draw such an object or a known valid one, and change one place, or none."""
+    bases = st.one_of(valid_in_form(cls), st.sampled_from(known))
+    return st.one_of(bases, bases.flatmap(_spoil))
+
+
+def _named(name: str, schema: Json) -> st.SearchStrategy[Any]:
+    if name in PLAUSIBLE:
+        plausible = st.sampled_from(PLAUSIBLE[name])
+        return st.one_of(plausible, plausible, plausible, _drawn(schema))
+    return _drawn(schema)
 
 
 def _drawn(schema: Json) -> st.SearchStrategy[Any]:
@@ -64,7 +82,7 @@ def _lists(schema: Json) -> st.SearchStrategy[list[Any]]:
 def _objects(schema: Json) -> st.SearchStrategy[Json]:
     if "additionalProperties" in schema:
         return _maps(schema)
-    drawn = {name: _drawn(inside) for name, inside in schema.get("properties", {}).items()}
+    drawn = {name: _named(name, inside) for name, inside in schema.get("properties", {}).items()}
     required = {name: drawn[name] for name in schema.get("required", ())}
     optional = {name: found for name, found in drawn.items() if name not in required}
     return st.fixed_dictionaries(required, optional=optional)
