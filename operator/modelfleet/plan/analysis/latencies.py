@@ -26,12 +26,15 @@ the revision with less traffic would look better than it is.
 """
 
 
+NOTHING = Sum()
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """What both revisions showed in the same time."""
 
-    stable: Sum = Sum()
-    canary: Sum = Sum()
+    stable: Sum = NOTHING
+    canary: Sum = NOTHING
 
     def __add__(self, other: "Pair") -> "Pair":
         return Pair(self.stable + other.stable, self.canary + other.canary)
@@ -49,12 +52,12 @@ def pairs_of(stable: Mapping[int, Sum], canary: Mapping[int, Sum]) -> list[Pair]
     return [pair for pair in pairs if pair.stable.count > 0 and pair.canary.count > 0]
 
 
-def comparisons(pending: Pair, pairs: Iterable[Pair]) -> tuple[list[Pair], Pair]:
+def comparisons(pending: Pair, pairs: Iterable[Pair], fewest: int) -> tuple[list[Pair], Pair]:
     """Join moments until both have enough. Return what can be compared, and what is left over."""
     full: list[Pair] = []
     for pair in pairs:
         pending += pair
-        if min(pending.stable.count, pending.canary.count) >= FEWEST:
+        if min(pending.stable.count, pending.canary.count) >= fewest:
             full.append(pending)
             pending = Pair()
     return full, pending

@@ -50,6 +50,8 @@ class Memory:
     """The sentence of the verdict Fail, once there was one."""
     requests: float = 0.0
     """Of users, to the canary, in this step, as far as is known."""
+    probes: int = 0
+    """Probe requests to the canary in this step."""
     restarts: tuple[int, int] = (0, 0)
     """Of stable and canary, over the rollout."""
     trails: Mapping[str, Trail] = field(default_factory=dict)
@@ -60,14 +62,15 @@ class Memory:
             subject: replace(trail, clear=(), totals=Totals())
             for subject, trail in self.trails.items()
         }
-        return replace(self, requests=0.0, trails=trails)
+        return replace(self, requests=0.0, probes=0, trails=trails)
 
 
 def dumps(memory: Memory) -> str:
     """Return the memory as text for the status: canonical, short, and equal for equal memories."""
     trails = {subject: _trail_out(trail) for subject, trail in sorted(memory.trails.items())}
     until = memory.judged_until.isoformat() if memory.judged_until else None
-    content = [FORMAT, until, memory.failed, memory.requests, list(memory.restarts), trails]
+    counts = [memory.requests, memory.probes, *memory.restarts]
+    content = [FORMAT, until, memory.failed, counts, trails]
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
@@ -78,14 +81,15 @@ def loads(text: str | None) -> Memory:
     judged: it forgets evidence and never invents any.
     """
     try:
-        version, until, failed, requests, restarts, trails = json.loads(text or "")
+        version, until, failed, counts, trails = json.loads(text or "")
         if version != FORMAT:
             return Memory()
         return Memory(
             judged_until=datetime.fromisoformat(until) if until else None,
             failed=None if failed is None else str(failed),
-            requests=_finite(requests),
-            restarts=(int(restarts[0]), int(restarts[1])),
+            requests=_finite(counts[0]),
+            probes=int(counts[1]),
+            restarts=(int(counts[2]), int(counts[3])),
             trails={str(subject): _trail_in(trail) for subject, trail in trails.items()},
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):

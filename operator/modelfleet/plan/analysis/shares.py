@@ -59,7 +59,7 @@ def alarm_factors(stable: Share, canary: Share, guess: float, tolerated: float) 
 
 
 def clear_factors(stable: Share, canary: Share, guess: float, unacceptable: float) -> Logs:
-    """Return log e-values against "the canary's share is at least `unacceptable` above stable's"."""
+    """Return log e-values against "the canary's share is `unacceptable` or more above stable's"."""
     alternatives = (guess + unacceptable * excess for excess in CLEAR_EXCESS)
     return tuple(
         _factor(stable, canary, guess, one, unacceptable) if one < MOST else 0.0
@@ -88,7 +88,8 @@ def _nearest(
     The divergence is convex along that edge, so its slope has one zero, between the two shares.
     """
     ends = sorted((p_stable, p_canary - margin))
-    low, high = max(ends[0], LEAST / 10), min(ends[1], 1 - margin - LEAST / 10)
+    high = min(ends[1], 1 - margin - LEAST / 10)
+    low = min(max(ends[0], LEAST / 10), high)
     for _ in range(STEPS):
         middle = (low + high) / 2
         if _slope(stable, p_stable, middle) + _slope(canary, p_canary, middle + margin) < 0:

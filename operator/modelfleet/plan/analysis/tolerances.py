@@ -5,6 +5,9 @@ from typing import Literal
 
 Subject = Literal["errors", "aborts", "firstToken", "outputToken", "probeErrors", "probeFirstToken"]
 
+FIRST_TOKEN_FLOOR = 0.01
+OUTPUT_TOKEN_FLOOR = 0.0005
+
 
 @dataclass(frozen=True, slots=True)
 class Margin:
@@ -16,6 +19,8 @@ class Margin:
 
     tolerated: float
     unacceptable: float
+    floor: float = 0.0
+    """Seconds that are nothing, whatever the ratio: small models answer within milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +29,10 @@ class Tolerances:
 
     errors: Margin = Margin(0.01, 0.05)
     aborts: Margin = Margin(0.005, 0.05)
-    first_token: Margin = Margin(1.25, 2.0)
-    output_token: Margin = Margin(1.25, 1.5)
+    first_token: Margin = Margin(1.25, 2.0, FIRST_TOKEN_FLOOR)
+    output_token: Margin = Margin(1.25, 1.5, OUTPUT_TOKEN_FLOOR)
     probe_errors: Margin = Margin(0.01, 0.5)
-    probe_first_token: Margin = Margin(1.25, 2.0)
+    probe_first_token: Margin = Margin(1.25, 2.0, FIRST_TOKEN_FLOOR)
     false_alarms: float = 0.01
     """Probability that a rollout of a revision within all that is tolerated ever fails."""
     false_passes: float = 0.05
@@ -60,14 +65,15 @@ def tolerances_for(
     An abort is mostly a client's own wish and then as frequent in both revisions, so half as many
     points more are tolerated. Latencies per token vary less than those to the first token.
     """
-    points, ratio = error_increase_percent / 100, 1 + latency_increase_percent / 100
+    points = min(error_increase_percent / 100, 0.95)
+    ratio = 1 + latency_increase_percent / 100
     unacceptable = min(points + 0.04, 0.99)
     return Tolerances(
         errors=Margin(points, unacceptable),
         aborts=Margin(points / 2, unacceptable),
-        first_token=Margin(ratio, 1.6 * ratio),
-        output_token=Margin(ratio, 1.2 * ratio),
+        first_token=Margin(ratio, 1.6 * ratio, FIRST_TOKEN_FLOOR),
+        output_token=Margin(ratio, 1.2 * ratio, OUTPUT_TOKEN_FLOOR),
         probe_errors=Margin(points, max(0.5, unacceptable)),
-        probe_first_token=Margin(ratio, 1.6 * ratio),
+        probe_first_token=Margin(ratio, 1.6 * ratio, FIRST_TOKEN_FLOOR),
         minimum_requests=minimum_requests,
     )
