@@ -7,7 +7,7 @@ from pydantic import Field
 from modelfleet.api.conditions import Conditions
 from modelfleet.api.fields import Between, Bool, EnvName, Generation, Image
 from modelfleet.api.schema import ATOMIC, SET, Column, Kind, Names, Schema, list_map
-from modelfleet.api.v1alpha1.model import Amounts, EnvVar
+from modelfleet.api.v1alpha1.pod import Amounts, EnvVar
 
 Text = Annotated[str, Field(max_length=4096)]
 Path = Annotated[str, Field(pattern="^/[!-~]*$", max_length=256)]

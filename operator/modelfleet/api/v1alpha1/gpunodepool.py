@@ -7,7 +7,7 @@ from pydantic import Field
 from modelfleet.api.conditions import Conditions
 from modelfleet.api.fields import Count, Generation, Labels, ResourceName
 from modelfleet.api.schema import Column, Kind, Names, Schema, list_map
-from modelfleet.api.v1alpha1.model import Tolerations
+from modelfleet.api.v1alpha1.pod import Tolerations
 
 
 class GPUNodePoolSpec(Schema):
