@@ -7,12 +7,13 @@ Deployments delete what is not placed or not ready first, and somebody else may 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from modelfleet.api.v1alpha1.model import Model
+from modelfleet.plan.claims import claim_for
 from modelfleet.plan.pools import facts_for
 from modelfleet.plan.rollout import Rollout, rollout_for
-from modelfleet.plan.world import Observed, Pod
+from modelfleet.plan.world import Claim, Observed, Pod
 from support.builders import (
     GPU,
     NOON,
@@ -34,7 +35,10 @@ MOST_LOOKS = 6
 
 @dataclass
 class GpuCluster:
-    """One Model in one pool, and somebody else's pods."""
+    """One Model in one pool, and somebody else's pods.
+
+    Several Models share a pool when they share `nodes`, `pods` and `claims`.
+    """
 
     model: Model
     nodes: dict[str, int]
@@ -43,6 +47,10 @@ class GpuCluster:
     broken: set[str] = field(default_factory=set)
     asked: dict[str, int] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
+    claims: dict[str, Claim | None] = field(default_factory=dict)
+    """Model → what it is about to take."""
+    route: str | None = None
+    """The only revision that the Service leads to."""
     revisions: list[str] = field(default_factory=list)
     turned_down: int = 0
     """How often the scheduler found no node for a pod of ours."""
@@ -65,6 +73,8 @@ class GpuCluster:
             revisions=tuple(a_revision(one, at) for at, one in enumerate(self.revisions, 1)),
             deployments={one: a_deployment(one, count) for one, count in self.asked.items()},
             pods=tuple(self.ours()),
+            route=self.route,
+            claims=tuple(one for name, one in self.claims.items() if one and name != self.name),
         )
 
     def decide(self) -> Rollout:
@@ -72,15 +82,17 @@ class GpuCluster:
         if self.wanted and self.wanted not in self.revisions:
             self.revisions.append(self.wanted)
         for looks in range(MOST_LOOKS):
-            before = dict(self.asked)
+            before = (dict(self.asked), self.route)
             rollout = rollout_for(self.model, self.wanted, self.seen())
             self._carry_out(rollout)
-            if self.asked == before:
+            if (self.asked, self.route) == before:
                 self.looks = max(self.looks, looks)
                 return rollout
         raise AssertionError(f"decides back and forth: {before}, {self.asked}")
 
     def _carry_out(self, rollout: Rollout) -> None:
+        self.claims[self.name] = claim_for(self.model, rollout.replicas, self.seen())
+        self.route = rollout.route
         self.asked = {
             one: count
             for one, count in rollout.replicas.items()
@@ -104,10 +116,12 @@ class GpuCluster:
 
     def _create(self, revision: str, gpus: int | None = None) -> None:
         self.made += 1
-        name = f"{revision}-{self.made:05}"
+        name = f"{self.name}-{revision}-{self.made:05}"
         count = self.model.spec.resources.gpus if gpus is None else gpus
-        self.most_pods = max(self.most_pods, 1 + sum(1 for _ in self.ours()))
-        self.pods[name] = a_pending_pod(name, revision=revision, requests=((GPU, count),))
+        owner = FOREIGN if revision == FOREIGN else self.name
+        pod = a_pending_pod(name, model=owner, revision=revision, requests=((GPU, count),))
+        self.pods[name] = pod
+        self.most_pods = max(self.most_pods, sum(1 for _ in self.ours()))
 
     def schedule(self) -> bool:
         """Let the scheduler try each pod without a node, in any order, until one is placed."""
@@ -121,13 +135,14 @@ class GpuCluster:
                 self._place(pod, self.random.choice(fits))
                 return True
             if pod.unschedulable is None:
-                self.turned_down += pod.revision != FOREIGN
+                self.turned_down += pod.model != FOREIGN
                 self.pods[pod.name] = replace(pod, unschedulable=UNSCHEDULABLE)
         return False
 
     def _place(self, pod: Pod, node: str) -> None:
-        placed = a_loading_pod(pod.name, revision=pod.revision, requests=pod.requests, node=node)
-        self.pods[pod.name] = placed
+        self.pods[pod.name] = a_loading_pod(
+            pod.name, model=pod.model, revision=pod.revision, requests=pod.requests, node=node
+        )
 
     def load(self) -> bool:
         """Let one engine finish loading, or fail for good if its revision does."""
@@ -135,9 +150,9 @@ class GpuCluster:
         able = [pod for pod in loading if not pod.terminating and not pod.restarts]
         for pod in self._shuffled(able)[:1]:
             if pod.revision in self.broken:
-                self.pods[pod.name] = a_crashing_pod(
-                    pod.name, revision=pod.revision, node=pod.node, requests=pod.requests
-                )
+                crashing = a_crashing_pod(model=self.name)
+                facts = {"restarts": crashing.restarts, "waiting": crashing.waiting}
+                self.pods[pod.name] = replace(pod, **facts)
             else:
                 self.pods[pod.name] = replace(pod, ready=True, ready_at=NOON)
             return True
@@ -162,7 +177,19 @@ class GpuCluster:
 
     def somebody_else_leaves(self) -> None:
         """Delete every pod of other owners."""
-        self.pods = {pod.name: pod for pod in self.ours()}
+        for name in [pod.name for pod in self.pods.values() if pod.model == FOREIGN]:
+            del self.pods[name]
+
+    def vanish(self, node: str) -> None:
+        """Take a machine away with all that runs on it."""
+        del self.nodes[node]
+        for name in [pod.name for pod in self.pods.values() if pod.node == node]:
+            del self.pods[name]
+
+    def write(self, **spec: Any) -> None:
+        """Change fields of the spec that need no new pods, by their names in Python."""
+        changed = self.model.spec.model_copy(update=spec)
+        self.model = self.model.model_copy(update={"spec": changed})
 
     def settle(self, most: int = 3000) -> Rollout:
         """Let everybody act in any order until nothing happens any more."""
@@ -182,7 +209,18 @@ class GpuCluster:
 
     def ours(self) -> Iterator[Pod]:
         """Yield the Model's pods."""
-        return (pod for pod in self.pods.values() if pod.revision != FOREIGN)
+        return (pod for pod in self.pods.values() if pod.model == self.name)
+
+    @property
+    def name(self) -> str:
+        """The Model's name."""
+        return self.model.metadata.name
+
+    @property
+    def answering(self) -> set[str]:
+        """Revisions of which a ready replica gets requests."""
+        ready = {pod.revision for pod in self.ours() if pod.ready}
+        return ready if self.route is None else ready & {self.route}
 
     def alive(self, revision: str) -> list[Pod]:
         """Return a revision's pods that are not on their way out."""

@@ -1,28 +1,82 @@
 """GPUs that were promised and are not bound yet, so that two rollouts never count on the same one.
 
 Between the decision to start a replica and the scheduler's binding lie some hundred milliseconds in
-which the GPU looks free. A Model's claim is what its Deployments are about to take; every other
+which the GPU looks free. And a Model that gives up an old replica on a full pool comes back for its
+GPU once that is free, which may take as long as a drain. Both are a Model's claim; every other
 Model leaves so much alone.
+
+What a Model has given up and what is free by now it may take whatever others have given up: theirs
+becomes free as well. So Models that exchange replicas at once never wait for each other.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from modelfleet.api.v1alpha1.model import Model
-from modelfleet.plan.census import census_of
-from modelfleet.plan.headroom import fitting
+from modelfleet.plan.census import census_of, is_broken
+from modelfleet.plan.headroom import fitting, room_for
 from modelfleet.plan.pools import candidates_for
 from modelfleet.plan.world import Claim, Observed, Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation(Claim):
+    """A claim with replicas that no Deployment asks for yet, because their GPUs are not free."""
+
+    due: int
+    """Replicas that a rollout has given up and comes back for."""
 
 
 def claim_for(model: Model, replicas: Mapping[str, int], seen: Observed) -> Claim | None:
     """Return what a Model is about to take beyond what its pods hold, or None."""
     gpus = model.spec.resources.gpus
     placed = {one: len(census_of(one, seen).placed) for one in replicas}
-    missing = sum(max(0, count - placed[one]) for one, count in replicas.items())
-    if not gpus or not missing:
+    asked = sum(max(0, count - placed[one]) for one, count in replicas.items())
+    due = _due(model, replicas, seen)
+    if not gpus or not asked + due:
         return None
     pools = frozenset(pool.name for pool in candidates_for(model, seen.pools))
-    return Claim(gpus=gpus, replicas=missing, pools=pools)
+    if not due:
+        return Claim(gpus=gpus, replicas=asked, pools=pools)
+    return Reservation(gpus=gpus, replicas=asked, due=due, pools=pools)
+
+
+def _due(model: Model, replicas: Mapping[str, int], seen: Observed) -> int:
+    """Return the replicas that are missing while revisions are exchanged, and not asked for.
+
+    Nothing is reserved for what would fail once more, and blue-green gives nothing up.
+    """
+    going = any(pod.terminating for pod in seen.pods)
+    exchanging = going or sum(count > 0 for count in replicas.values()) > 1
+    failing = any(is_broken(pod) for pod in seen.pods if not pod.terminating)
+    if failing or not exchanging or model.spec.rollout.strategy == "BlueGreen":
+        return 0
+    return max(0, model.spec.replicas - sum(replicas.values()))
+
+
+def room_left(model: Model, pools: Iterable[Pool], seen: Observed) -> int | None:
+    """Return how many replicas may start now, or None where no GPU is needed."""
+    gpus, candidates = model.spec.resources.gpus, tuple(pools)
+    free = room_for(gpus, candidates)
+    if free is None:
+        return None
+    asked = free - taken_by(seen.claims, gpus, candidates)
+    spare = asked - taken_by(map(_of_due, seen.claims), gpus, candidates)
+    return max(0, spare, min(asked, _given_up(model, seen)))
+
+
+def _of_due(claim: Claim) -> Claim:
+    due = claim.due if isinstance(claim, Reservation) else 0
+    return Claim(gpus=claim.gpus, replicas=due, pools=claim.pools)
+
+
+def _given_up(model: Model, seen: Observed) -> int:
+    """Return how many replicas are missing of which the GPUs should be free by now."""
+    live = {*seen.deployments, *(pod.revision for pod in seen.pods)}
+    found = [census_of(one, seen) for one in live]
+    held = sum(max(one.asked, len(one.alive)) + one.leaving for one in found)
+    asked = sum(one.unplaced for one in found)
+    return max(0, model.spec.replicas - held) + asked
 
 
 def taken_by(claims: Iterable[Claim], gpus: int, pools: Iterable[Pool]) -> int:

@@ -35,8 +35,10 @@ def _alive(revision: str, seen: Observed) -> list[Pod]:
 
 def _going(alive: Sequence[Pod], count: int, seen: Observed) -> Iterable[Pod]:
     excess = len(alive) - count
-    if excess <= 0 or count == 0:
-        return ()  # with none left, there is nothing to choose
+    if excess <= 0:
+        return ()
+    if count == 0:  # there is nothing to choose, so marks stay as they are
+        return [pod for pod in alive if not pod.serving]
     order = sorted(alive, key=lambda pod: _removal_order(pod, seen))
     return [pod for pod in order[:excess] if pod.ready]
 

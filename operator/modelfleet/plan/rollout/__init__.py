@@ -28,9 +28,9 @@ STRATEGIES: Mapping[Strategy, Callable[[Situation], Rollout]] = {
 def rollout_for(model: Model, wanted: str | None, seen: Observed) -> Rollout:
     """Return the next step. `wanted` is None while the spec cannot be met."""
     if model.spec.paused:
-        return _as_it_is(seen, "spec.paused holds everything as it is")
+        return _as_it_is(seen)
     if wanted is None:
-        return _kept(model, seen)
+        return _kept(model, seen, "the spec cannot be met")
     old = old_revisions(wanted, seen)
     emptied = dict.fromkeys(seen.deployments, 0)
     if not old:
@@ -40,33 +40,44 @@ def rollout_for(model: Model, wanted: str | None, seen: Observed) -> Rollout:
             done=True,
         )
     if model.spec.rollout.paused:
-        return _as_it_is(seen, "spec.rollout.paused holds the rollout where it is")
+        held = _kept(model, seen, "spec.rollout.paused holds the rollout where it is")
+        return replace(held, done=False)
     situation = Situation(model, census_of(wanted, seen), old, seen)
     step = STRATEGIES[model.spec.rollout.strategy](situation)
     return replace(step, replicas={**emptied, **step.replicas})
 
 
-def _as_it_is(seen: Observed, because: str) -> Rollout:
+def _as_it_is(seen: Observed) -> Rollout:
     asked = {one: deployment.replicas for one, deployment in seen.deployments.items()}
-    return Rollout(replicas=asked, because=because, route=seen.route)
+    return Rollout(
+        replicas=asked, because="spec.paused holds everything as it is", route=seen.route
+    )
 
 
-def _kept(model: Model, seen: Observed) -> Rollout:
-    """Leave what runs alone; only the revision that was fully ready last follows spec.replicas."""
+def _kept(model: Model, seen: Observed, why: str) -> Rollout:
+    """Leave what runs alone; only the revision that serves follows spec.replicas."""
     count = model.spec.replicas
     asked = {one: min(count, live.replicas) for one, live in sorted(seen.deployments.items())}
     if not asked:
-        return Rollout(replicas={}, because="the spec cannot be met and nothing runs", done=True)
-    stable = model.status.stable_revision
-    if stable not in asked:
-        stable = max(asked, key=lambda one: (census_of(one, seen).ready, asked[one], one))
-    asked[stable] = max(asked[stable], count - (sum(asked.values()) - asked[stable]))
+        return Rollout(replicas={}, because=f"{why}, and nothing runs", done=True)
+    route = seen.route if seen.route in asked else None
+    stable = route or _stable(model, asked, seen)
+    others = 0 if route else sum(asked.values()) - asked[stable]
+    asked[stable] = max(asked[stable], count - others)
     return Rollout(
         replicas=asked,
-        because=f"the spec cannot be met, so revision {stable} stays",
-        route=seen.route,
+        because=f"{why}, so revision {stable} stays",
+        route=route,
         done=len(asked) == 1,
     )
+
+
+def _stable(model: Model, asked: Mapping[str, int], seen: Observed) -> str:
+    """Return the revision that was fully ready last, or else the one that is most so now."""
+    stable = model.status.stable_revision
+    if stable is not None and stable in asked:
+        return stable
+    return max(asked, key=lambda one: (census_of(one, seen).ready, asked[one], one))
 
 
 __all__ = ["Rollout", "rollout_for"]

@@ -2,8 +2,16 @@
 
 It starts only when all of its replicas fit beside the old ones: half a green fleet would hold GPUs
 for nothing, and two Models that each hold half of what they need would wait for each other.
+
+The promises, which the tests hold over random clusters:
+
+- Requests reach one revision at a time, and none moves to a revision that has fewer replicas ready
+  than the one that it leaves, up to `spec.replicas`.
+- The blue fleet stays until the Service was seen to lead to the green one, and for as long as the
+  green one fails. Until then it follows `spec.replicas` as far as the green one leaves it room.
 """
 
+from modelfleet.plan.census import Census
 from modelfleet.plan.headroom import shortfall
 from modelfleet.plan.rollout.situation import Situation
 from modelfleet.plan.rollout.step import Rollout
@@ -11,37 +19,71 @@ from modelfleet.plan.rollout.step import Rollout
 
 def blue_green(at: Situation) -> Rollout:
     """Start the green fleet, wait until it is ready, switch, let the blue one go."""
-    switched = at.new.ready >= at.count
-    blue = at.old[-1].revision  # the most ready one
-    new = at.count if at.new.asked or _fits(at) else 0
-    keep = 0 if switched and _sees_green(at) else max(0, at.count)
-    replicas = {one.revision: 0 for one in at.old} | {blue: min(keep, _asked(at, blue))}
+    blue = _blue(at)
+    green = _green_replicas(at)
+    leads = _leads(at, blue, green)
+    stays = 0 if leads and at.route == at.new.revision else _blue_replicas(at, blue, green)
+    others = {one.revision: 0 for one in at.old}
     return Rollout(
-        replicas=replicas | {at.new.revision: new},
-        because=_because(at, new, switched),
+        replicas={**others, blue.revision: stays, at.new.revision: green},
+        because=_because(at, green, leads),
         strategy="BlueGreen",
-        route=at.new.revision if switched else blue,
-        waits_for_capacity=not new,
+        route=at.new.revision if leads else blue.revision,
+        waits_for_capacity=at.room is not None and green < at.count,
     )
 
 
-def _fits(at: Situation) -> bool:
-    return at.room is None or at.unpaid >= at.count
+def _blue(at: Situation) -> Census:
+    """Return the old revision that serves: the one with the traffic, unless only others answer."""
+    return max(
+        at.old, key=lambda one: (one.ready > 0, one.revision == at.route, one.ready, one.number)
+    )
 
 
-def _asked(at: Situation, revision: str) -> int:
-    return next(max(one.asked, len(one.alive)) for one in at.old if one.revision == revision)
+def _green_replicas(at: Situation) -> int:
+    """Return all or none at first; more than that, after the spec has grown, as far as they fit."""
+    if at.room is None:
+        return at.count
+    spare = _spare(at)
+    if not at.new.asked:
+        return at.count if spare >= at.count else 0
+    return min(at.count, at.new.asked + spare)
 
 
-def _sees_green(at: Situation) -> bool:
-    """The Service must lead to the new revision before the old one goes."""
-    return at.route == at.new.revision
+def _blue_replicas(at: Situation, blue: Census, green: int) -> int:
+    if at.room is None or not green:
+        return at.count
+    left = _spare(at) - max(0, green - at.new.asked)
+    return min(at.count, _present(blue) + left)
 
 
-def _because(at: Situation, new: int, switched: bool) -> str:
-    if switched:
+def _spare(at: Situation) -> int:
+    """Room for replicas that neither fleet has asked for yet."""
+    pending = at.new.unplaced + sum(_present(one) - len(one.placed) for one in at.old)
+    return max(0, (at.room or 0) - pending)
+
+
+def _present(one: Census) -> int:
+    return max(one.asked, len(one.alive))
+
+
+def _leads(at: Situation, blue: Census, green: int) -> bool:
+    """Return whether the green fleet gets the traffic, or keeps it after the switch.
+
+    It is whole with fewer than `spec.replicas` where that has grown meanwhile and the GPUs for the
+    rest are those of the blue one.
+    """
+    whole = at.new.ready >= green >= min(at.count, _present(blue))
+    return whole or (at.route == at.new.revision and at.new.ready >= blue.ready)
+
+
+def _because(at: Situation, green: int, leads: bool) -> str:
+    if leads:
         return f"revision {at.new.revision} has all traffic, and the old replicas leave"
-    if new:
+    if at.new.broken:
+        return f"revision {at.new.revision} fails, so the old replicas keep all traffic"
+    if green:
         return f"revision {at.new.revision} takes all traffic once all its replicas are ready"
     lack = shortfall(at.gpus, at.pools)
-    return f"BlueGreen needs room for {at.count} more replicas at once: {lack}"
+    lack += "; other Models are about to take what is free" if at.promised else ""
+    return f"BlueGreen needs room for {at.count} more at once: {lack}"

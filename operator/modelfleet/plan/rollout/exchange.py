@@ -72,13 +72,18 @@ def _gives_way(at: Situation) -> int:
 
 
 def _share(at: Situation, total: int) -> dict[str, int]:
-    """Share `total` among the old revisions: those first in removal order lose first."""
+    """Share `total` among the old revisions: those first in removal order lose first.
+
+    Replicas that are not ready go before any that is, of whichever revision.
+    """
     shares = dict(at.keepable)
     excess = at.kept - total
-    for one in at.old:
-        lost = min(shares[one.revision], max(0, excess))
-        shares[one.revision] -= lost
-        excess -= lost
+    ready = {one.revision: min(one.ready, shares[one.revision]) for one in at.old}
+    for floors in (ready, dict.fromkeys(ready, 0)):
+        for revision, floor in floors.items():
+            lost = min(shares[revision] - floor, max(0, excess))
+            shares[revision] -= lost
+            excess -= lost
     if excess < 0:
         shares[at.old[-1].revision] -= excess
     return shares
@@ -116,4 +121,6 @@ def _consequence(at: Situation) -> str:
 def _floored(at: Situation) -> str:
     if not at.at_its_floor or at.manner == "Surge":
         return ""
+    if at.replaces:
+        return f", but minAvailable {at.floor} lets none go: lower it, or choose another strategy"
     return f", but minAvailable {at.floor} lets none go: waiting for room beside them"

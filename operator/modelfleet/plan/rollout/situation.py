@@ -5,10 +5,10 @@ from functools import cached_property
 
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.plan.census import Census, ready_in
-from modelfleet.plan.claims import taken_by
+from modelfleet.plan.claims import room_left
 from modelfleet.plan.headroom import room_for
 from modelfleet.plan.pools import candidates_for
-from modelfleet.plan.world import Observed, Pod, Pool
+from modelfleet.plan.world import Observed, Pod
 
 
 class Situation:
@@ -23,7 +23,7 @@ class Situation:
         self.route = seen.route
         self.new, self.old = new, old
         self.pools = candidates_for(model, seen.pools)
-        self.room = self._places() if self.replaces else _unclaimed(self.gpus, self.pools, seen)
+        self.room = self._places() if self.replaces else room_left(model, self.pools, seen)
         """Replicas that fit now; None where that is not known because no GPU is needed."""
 
         self.promised = self.room == 0 and room_for(self.gpus, self.pools) not in (0, None)
@@ -122,11 +122,6 @@ class Situation:
         resources = {pool.pool.spec.resource_name for pool in self.pools}
         held = [_held(pod, resources) for one in self.old for pod in one.useful]
         return bool(self.gpus) and min(held, default=self.gpus) < self.gpus
-
-
-def _unclaimed(gpus: int, pools: tuple[Pool, ...], seen: Observed) -> int | None:
-    room = room_for(gpus, pools)
-    return None if room is None else max(0, room - taken_by(seen.claims, gpus, pools))
 
 
 def _held(pod: Pod, resources: set[str]) -> int:

@@ -1,0 +1,358 @@
+"""Strategies, minAvailable, pins and pauses in random clusters, and many Models in one pool.
+
+`ROLLOUT_SEEDS=2000 pytest tests/unit/plan/test_strategies.py` runs them for longer.
+"""
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from random import Random
+from typing import Any
+
+import pytest
+
+from support.builders import a_model
+from support.gpu_cluster import GpuCluster
+
+SEEDS = range(int(os.environ.get("ROLLOUT_SEEDS", "12")))
+MOST_STEPS = 6000
+STRATEGIES = ("Auto", "Surge", "Replace", "BlueGreen")
+
+
+def a_cluster(
+    seed: int, strategy: str, replicas: int, spare: int = 0, gpus: int = 1, **rollout: Any
+) -> GpuCluster:
+    """Return a cluster in which revision a is fully ready, with `spare` GPUs free."""
+    model = a_model(replicas=replicas, gpus=gpus, rollout={"strategy": strategy, **rollout})
+    cluster = GpuCluster(model, nodes_of(max(1, replicas * gpus + spare)), Random(seed))
+    cluster.settle()
+    assert cluster.ready == replicas
+    return cluster
+
+
+def nodes_of(gpus: int, per_node: int = 4) -> dict[str, int]:
+    sizes = [min(per_node, gpus - at) for at in range(0, gpus, per_node)]
+    return {f"node-{at}": size for at, size in enumerate(sizes)}
+
+
+def roll(cluster: GpuCluster, **spec: Any) -> None:
+    """Change fields of spec.rollout, by their names in Python."""
+    cluster.write(rollout=cluster.model.spec.rollout.model_copy(update=spec))
+
+
+def steps_to(cluster: GpuCluster, revision: str) -> Iterator[None]:
+    """Roll out and stop after each step; fail where there is no end."""
+    cluster.wanted = revision
+    for _ in range(MOST_STEPS):
+        cluster.step()
+        yield
+        if is_over(cluster):
+            return
+    raise AssertionError(f"no end: {cluster.asked}, {cluster.ready} ready")
+
+
+def is_over(cluster: GpuCluster) -> bool:
+    revisions = {pod.revision for pod in cluster.ours()}
+    alone = set(cluster.asked) == {cluster.wanted} and revisions <= {cluster.wanted}
+    return alone and cluster.ready == cluster.model.spec.replicas and cluster.route is None
+
+
+def ready_of(cluster: GpuCluster, revision: str) -> int:
+    return sum(pod.ready for pod in cluster.ours() if pod.revision == revision)
+
+
+def serving(cluster: GpuCluster) -> int:
+    """Return how many ready replicas get requests."""
+    return sum(ready_of(cluster, one) for one in cluster.answering)
+
+
+# Surge
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_surge_misses_no_replica_and_waits_on_a_full_pool(seed: int) -> None:
+    replicas = 1 + seed % 5
+    cluster = a_cluster(seed, "Surge", replicas)
+    cluster.wanted = "b"
+
+    cluster.settle()
+    assert ready_of(cluster, "a") == replicas
+    assert cluster.turned_down == 0
+
+    cluster.nodes["new"] = 1
+    assert all(cluster.ready >= replicas for _ in steps_to(cluster, "b"))
+    assert cluster.turned_down == 0
+
+
+# Replace
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_replace_needs_no_more_places_and_gives_up_one_at_a_time(seed: int, gpus: int) -> None:
+    replicas = 1 + seed % 5
+    cluster = a_cluster(seed, "Replace", replicas, spare=4, gpus=gpus)
+    cluster.most_pods = 0
+
+    lowest = min(cluster.ready for _ in steps_to(cluster, "b"))
+
+    assert cluster.most_pods <= replicas
+    assert lowest == replicas - 1
+    assert cluster.turned_down == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_replace_keeps_all_but_one_when_the_new_revision_fails(seed: int) -> None:
+    cluster = a_cluster(seed, "Replace", 4, spare=2)
+    cluster.broken, cluster.wanted = {"b"}, "b"
+
+    cluster.settle()
+
+    assert ready_of(cluster, "a") == 3
+    assert all(cluster.ready >= 2 for _ in steps_to(cluster, "c"))
+
+
+# BlueGreen
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("gpus", [0, 1, 2])
+def test_blue_green_moves_all_traffic_at_once_to_what_is_ready(seed: int, gpus: int) -> None:
+    replicas = 1 + seed % 4
+    cluster = a_cluster(seed, "BlueGreen", replicas, spare=replicas * gpus, gpus=gpus)
+    cluster.most_pods = 0
+    before = {"a"}
+
+    for _ in steps_to(cluster, "b"):
+        if "a" not in cluster.asked:
+            break  # the switch was seen: nobody reaches the old pods, and they leave
+        assert cluster.answering in ({"a"}, {"b"}) or cluster.route is None
+        if (now := cluster.answering) != before and cluster.route == "b":
+            assert ready_of(cluster, "b") == replicas
+            before = now
+        assert serving(cluster) == replicas
+    assert cluster.most_pods == 2 * replicas
+    assert cluster.turned_down == 0
+    assert all(serving(cluster) == replicas for _ in steps_to(cluster, "b"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_blue_green_starts_only_when_all_fit(seed: int) -> None:
+    cluster = a_cluster(seed, "BlueGreen", replicas=3, spare=2)
+    cluster.wanted = "b"
+
+    cluster.settle()
+    assert ready_of(cluster, "a") == 3
+    assert not cluster.alive("b")
+
+    cluster.nodes["new"] = 1
+    assert all(serving(cluster) == 3 for _ in steps_to(cluster, "b"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("way", ["back", "on"])
+def test_a_broken_green_gets_no_traffic_and_blue_stays(seed: int, way: str) -> None:
+    cluster = a_cluster(seed, "BlueGreen", replicas=3, spare=3)
+    cluster.broken, cluster.wanted = {"b"}, "b"
+
+    cluster.settle()
+    assert cluster.answering == {"a"}
+    assert serving(cluster) == 3
+
+    for _ in steps_to(cluster, "a" if way == "back" else "c"):
+        assert "b" not in cluster.answering
+        assert serving(cluster) == 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("target", ["a", "c"])
+def test_blue_green_changed_in_the_middle_misses_no_replica(seed: int, target: str) -> None:
+    cluster = a_cluster(seed, "BlueGreen", replicas=3, spare=3)
+    for _ in islice(steps_to(cluster, "b"), 5 + seed * 7 % 120):
+        assert serving(cluster) >= 3
+
+    assert all(serving(cluster) >= 3 for _ in steps_to(cluster, target))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("spare", [3, 9])
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_blue_green_scaled_in_the_middle_ends(seed: int, spare: int, replicas: int) -> None:
+    cluster = a_cluster(seed, "BlueGreen", replicas=3, spare=spare)
+    for _ in islice(steps_to(cluster, "b"), 10 + seed * 7 % 120):
+        pass
+
+    cluster.write(replicas=replicas)
+
+    assert all(serving(cluster) >= min(3, replicas) for _ in steps_to(cluster, "b"))
+    assert cluster.turned_down == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_while_blue_green_waits_the_old_fleet_follows_the_spec(seed: int) -> None:
+    cluster = a_cluster(seed, "BlueGreen", replicas=3, spare=2)
+    cluster.wanted = "b"
+    cluster.settle()
+
+    cluster.write(replicas=5)
+    cluster.settle()
+    assert serving(cluster) == 5
+
+    cluster.write(replicas=2)
+    assert all(serving(cluster) >= 2 for _ in steps_to(cluster, "b"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_replicas_lost_during_blue_green_come_back(seed: int) -> None:
+    cluster = a_cluster(seed, "BlueGreen", replicas=3, spare=3)
+    for at, _ in enumerate(steps_to(cluster, "b")):
+        if at % 17 == seed % 17 and at < 200:
+            cluster.lose()
+
+    assert ready_of(cluster, "b") == 3
+
+
+# minAvailable, pins and pauses
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("floor", [1, 2, 3])
+def test_min_available_is_never_broken(seed: int, strategy: str, floor: int) -> None:
+    cluster = a_cluster(seed, strategy, replicas=3, min_available=floor)
+    cluster.wanted = "b"
+    for _ in range(400):
+        cluster.step()
+        assert cluster.ready >= floor
+
+    if strategy == "Replace" and floor == 3:
+        roll(cluster, strategy="Auto")  # it says that these two never end
+    cluster.nodes["new"] = 3
+    assert all(cluster.ready >= floor for _ in steps_to(cluster, "b"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_crashes_by_itself_is_not_made_worse_than_min_available(
+    seed: int, strategy: str
+) -> None:
+    cluster = a_cluster(seed, strategy, replicas=4, spare=seed % 3, min_available=3)
+    cluster.wanted = "b"
+    for at in range(400):
+        before = cluster.ready
+        cluster.step()
+        assert cluster.ready >= min(before, 3)
+        if at % 60 == 59:
+            cluster.lose()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_paused_rollout_holds_and_goes_on(seed: int, strategy: str) -> None:
+    cluster = a_cluster(seed, strategy, replicas=3, spare=3)
+    for _ in islice(steps_to(cluster, "b"), 10 + seed * 5):
+        pass
+    roll(cluster, paused=True)
+    cluster.settle()
+    asked, ready = dict(cluster.asked), cluster.ready
+
+    cluster.wanted = "c"
+    cluster.settle()
+    held = {one: count for one, count in cluster.asked.items() if count}
+    assert held == {one: count for one, count in asked.items() if count} or "c" in held
+    assert cluster.ready == ready
+
+    roll(cluster, paused=False)
+    assert all(serving(cluster) >= 2 for _ in steps_to(cluster, "c"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategy_changed_in_the_middle_goes_on(seed: int, strategy: str) -> None:
+    random = Random(seed)
+    cluster = a_cluster(seed, random.choice(STRATEGIES), replicas=3, spare=3)
+    for _ in islice(steps_to(cluster, "b"), 5 + seed * 7 % 120):
+        pass
+
+    roll(cluster, strategy=strategy)
+
+    assert all(serving(cluster) >= 2 for _ in steps_to(cluster, "b"))
+
+
+# Many Models in one pool
+
+
+class Fleet:
+    """Several Models whose rollouts compete for the GPUs of one pool."""
+
+    def __init__(self, seed: int, strategies: list[str], spare: int, sizes: list[int]) -> None:
+        self.random = Random(seed)
+        models = [
+            a_model(
+                f"m{at}",
+                replicas=self.random.randint(1, 4),
+                gpus=size,
+                rollout={"strategy": strategy},
+            )
+            for at, (strategy, size) in enumerate(zip(strategies, sizes, strict=True))
+        ]
+        held = sum(one.spec.replicas * one.spec.resources.gpus for one in models)
+        per_node = max(4, max(sizes))
+        whole = -(-(held + spare) // per_node) * per_node if max(sizes) > 1 else held + spare
+        nodes = nodes_of(whole, per_node)
+        shared: dict[str, Any] = {"pods": {}, "claims": {}}
+        by_size = sorted(models, key=lambda one: -one.spec.resources.gpus)
+        self.models = [GpuCluster(one, nodes, self.random, **shared) for one in by_size]
+        for one in self.models:
+            one.settle()
+
+    def step(self) -> None:
+        self.random.choice(self.models).step()
+
+    def roll_out(self, revision: str) -> None:
+        for one in self.models:
+            one.wanted = revision
+
+    def ends(self) -> bool:
+        for _ in range(MOST_STEPS * len(self.models)):
+            self.step()
+            if all(is_over(one) for one in self.models):
+                return True
+        return False
+
+    @property
+    def turned_down(self) -> int:
+        return sum(one.turned_down for one in self.models)
+
+    def told(self) -> str:
+        return "; ".join(
+            f"{one.name} {one.model.spec.rollout.strategy} {one.model.spec.replicas} of "
+            f"{one.model.spec.resources.gpus}: {one.asked}, {one.ready} ready"
+            for one in self.models
+        )
+
+
+def a_fleet(seed: int, choices: tuple[str, ...], *, sizes: tuple[int, ...] = (1,)) -> Fleet:
+    random = Random(seed)
+    count = random.randint(3, 8)
+    strategies = [random.choice(choices) for _ in range(count)]
+    spare = random.choice([0, 0, 1, 1, 2, 4])
+    return Fleet(seed, strategies, spare, [random.choice(sizes) for _ in range(count)])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_models_that_roll_at_once_never_wait_for_a_gpu_of_each_other(seed: int) -> None:
+    fleet = a_fleet(seed, ("Auto",))
+    lowest = {one.name: one.ready for one in fleet.models}
+    fleet.roll_out("b")
+
+    for _ in range(MOST_STEPS * len(fleet.models)):
+        fleet.step()
+        lowest = {one.name: min(lowest[one.name], one.ready) for one in fleet.models}
+        if all(is_over(one) for one in fleet.models):
+            break
+
+    assert all(is_over(one) for one in fleet.models), fleet.told()
+    assert fleet.turned_down == 0
+    for one in fleet.models:
+        assert lowest[one.name] >= one.model.spec.replicas - 1
