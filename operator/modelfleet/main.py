@@ -20,7 +20,9 @@ from modelfleet.handlers.shell import Login, Shell
 from modelfleet.loops import logs
 from modelfleet.loops.leader import identity_of
 from modelfleet.loops.lifecycle import Operator, Parts
+from modelfleet.loops.load import Load
 from modelfleet.loops.workqueue import WorkQueue
+from modelfleet.servers.client import Client
 from modelfleet.settings import Settings, from_environment
 
 
@@ -51,13 +53,14 @@ async def serve(settings: Settings, connection: kubeconfig.Connection) -> int:
     """Build the operator and run it until it is asked to stop. Returns the exit code."""
     loop = asyncio.get_running_loop()
     limits = Limits(settings.request_seconds, settings.connections)
-    async with Session(connection, limits) as session:
+    async with Session(connection, limits) as session, Client() as client:
         queue = WorkQueue()
         caches = Caches(queue.wake)
         feed = Feed(loop, lambda kind, event, raw: caches.customs()[kind].feed(event or None, raw))
         shell = Shell(feed, _login(connection), settings.namespaces)
         recorder = Recorder(session, identity_of(settings.identity))
-        running = Operator(Parts(settings, session, queue, caches, recorder, shell))
+        load = Load(client, caches)
+        running = Operator(Parts(settings, session, queue, caches, recorder, load, shell))
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, running.stop)
         return await running.run()

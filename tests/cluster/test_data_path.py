@@ -130,3 +130,41 @@ async def test_a_loading_model_gets_no_request(client: Client, namespace: str) -
     assert loading["status"]["readyReplicas"] == 0
     assert ready == []
     await client.until_ready(namespace, "chat")
+
+
+async def test_the_least_busy_replica_leaves_first(client: Client, namespace: str) -> None:
+    slow = {"annotations": {f"{SIMULATED}profile": json.dumps({"decodeTokensPerSecond": 5})}}
+    apply(model(namespace, replicas=2, podTemplate=slow))
+    old = (await client.until_ready(namespace, "chat"))["status"]["currentRevision"]
+
+    async with (
+        service(client, namespace) as session,
+        session.post("/v1/chat/completions", json=chat(max_tokens=120, stream=True)) as answer,
+    ):
+        await anext(events(answer))
+        pods = await client.list("Pod", namespace)
+        (busy,) = [pod for pod in pods if await _running(pod["status"]["podIP"])]
+        change = {"name": "vllm", "args": ["--seed=2"]}
+        apply(model(namespace, replicas=2, podTemplate=slow, engine=change))
+        leaving = await _first_to_leave(client, namespace, old)
+
+    assert leaving != busy["metadata"]["name"]
+
+
+async def _running(address: str) -> bool:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{address}:8000/metrics") as answer,
+    ):
+        text = await answer.text()
+    rows = (row for row in text.splitlines() if row.startswith("vllm:num_requests_running"))
+    return sum(float(row.rpartition(" ")[2]) for row in rows) > 0
+
+
+async def _first_to_leave(client: Client, namespace: str, revision: str) -> str:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for pod in await client.list("Pod", namespace, f"modelfleet.dev/revision={revision}"):
+                if pod["metadata"]["labels"]["modelfleet.dev/serving"] == "false":
+                    return str(pod["metadata"]["name"])
+            await asyncio.sleep(0.05)

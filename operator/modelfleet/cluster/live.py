@@ -57,6 +57,16 @@ class Verdict(Protocol):
         """The events that go with it."""
 
 
+class Load(Protocol):
+    """Who knows how busy replicas are."""
+
+    def watch(self, key: Key, wanted: bool) -> None:
+        """Start or stop to read a Model's engines."""
+
+    def in_flight(self, key: Key, now: datetime) -> Mapping[str, int]:
+        """Return pod uid → requests in it. Absent: not known."""
+
+
 class LiveCluster:
     """Reads come from caches and never wait. Writes raise Unavailable when worth a retry."""
 
@@ -66,12 +76,13 @@ class LiveCluster:
         caches: Caches,
         applier: Applier,
         recorder: Recorder,
+        load: Load,
         may_write: Callable[[], bool],
         now: Callable[[], datetime] = clock.utc_now,
     ) -> None:
         """`may_write` says whether this process leads; it is asked before every write."""
         self._session, self._caches = session, caches
-        self._applier, self._recorder = applier, recorder
+        self._applier, self._recorder, self._load = applier, recorder, load
         self._may_write, self.now = may_write, now
         self._reported: dict[Key, float] = {}
 
@@ -82,6 +93,7 @@ class LiveCluster:
         found = self._caches.models.get(key.namespace, key.name)
         if found is None:
             self._reported.pop(key, None)
+            self._load.watch(key, False)
         return found
 
     def pool(self, key: Key) -> Pool | None:
@@ -101,8 +113,9 @@ class LiveCluster:
         pods = tuple(self._placed(pod) for pod in self._caches.pods.by("model", family))
         revisions = (one.facts for one in self._children("ControllerRevision", family))
         deployments = (one.facts for one in self._children("Deployment", family))
+        now = self.now()
         return Observed(
-            now=self.now(),
+            now=now,
             engine=engine,
             known_engines=tuple(sorted(own | set(built_in()))),
             pools=self._caches.gpus.pools() if model.spec.resources.gpus else {},
@@ -116,6 +129,7 @@ class LiveCluster:
             pods=pods,
             route=self._route(family),
             claims=self._caches.claims_of_others(key_of(model)),
+            in_flight=self._load.in_flight(key_of(model), now),
             lost_nodes=frozenset(one.node for one in pods if one.node and self._lost(one.node)),
         )
 
@@ -144,6 +158,7 @@ class LiveCluster:
         """Apply and delete what differs. Returns what was refused for good; safe to repeat."""
         # Before the first await, so that nobody decides in between.
         self._caches.note_claim(key_of(model), plan.claim)
+        self._load.watch(key_of(model), plan.watches_load)
         try:
             for mark in plan.marks:
                 await self._mark(mark)

@@ -48,6 +48,7 @@ def pod(raw: Raw) -> Pod:
         revision=sys.intern(own.get(labels.REVISION, "")),
         serving=own.get(labels.SERVING) == "true",
         node=sys.intern(spec["nodeName"]) if spec.get("nodeName") else None,
+        address=status.get("podIP"),
         requests=_requests(spec),
         created_at=instant(meta.get("creationTimestamp")),
         scheduled_at=_since(scheduled),

@@ -17,6 +17,7 @@ from modelfleet.cluster.lease import LeaseClient
 from modelfleet.cluster.live import LiveCluster
 from modelfleet.cluster.session import Session
 from modelfleet.loops.leader import Elector, Timing, identity_of
+from modelfleet.loops.load import Load
 from modelfleet.loops.probes import Probes
 from modelfleet.loops.workqueue import WorkQueue, run_workers
 from modelfleet.plan.world import Key
@@ -64,6 +65,7 @@ class Parts:
     queue: WorkQueue
     caches: Caches
     recorder: Recorder
+    load: Load
     shell: Shell
 
 
@@ -92,7 +94,12 @@ class Operator:
             on_loss=self._on_loss,
         )
         self._cluster = LiveCluster(
-            parts.session, parts.caches, Applier(parts.session), parts.recorder, self._may_write
+            parts.session,
+            parts.caches,
+            Applier(parts.session),
+            parts.recorder,
+            parts.load,
+            self._may_write,
         )
 
     def _watches(self) -> list[Informer[Any]]:
@@ -160,6 +167,7 @@ class Operator:
         logger.info("working", extra={"models": len(self._caches.models)})
         async with asyncio.TaskGroup() as group:
             group.create_task(run_workers(self._queue, self._reconcile, self._settings.workers))
+            group.create_task(self._parts.load.run())
             group.create_task(self._resync())
 
     async def _reconcile(self, key: Key) -> Any:

@@ -48,6 +48,7 @@ def plan_for(model: Model, seen: Observed) -> Plan:
         delete=() if idle else tuple(leftovers(model, seen, wanted, rollout)),
         marks=() if idle else marks_for(leavers, seen),
         notices=notices_for(model.status, status),
+        watches_load=rollout.strategy is not None,
         claim=claim_for(model, rollout.replicas, seen),
         waits_for_capacity=rollout.waits_for_capacity,
         look_again_in=next_look(model, seen, status),

@@ -83,6 +83,8 @@ class Pod:
     model: str = ""
     revision: str = ""
     node: str | None = None
+    address: str | None = None
+    """Its IP."""
     requests: tuple[tuple[str, int], ...] = ()
     """Extended resources, as in (("nvidia.com/gpu", 1),)."""
     created_at: datetime | None = None
@@ -266,6 +268,8 @@ class Plan:
     marks: tuple[PodMark, ...] = ()
     """Written before all else."""
     notices: tuple[Notice, ...] = ()
+    watches_load: bool = False
+    """Whether the next decision needs to know how busy the replicas are."""
     claim: Claim | None = None
     """What others must leave alone until it is bound."""
     waits_for_capacity: bool = False
