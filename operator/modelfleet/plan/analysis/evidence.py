@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-MOMENT = timedelta(seconds=15)
-"""The shortest time over which latencies of two revisions are compared with each other."""
+MOMENT = timedelta(seconds=10)
+"""The shortest time over which latencies of two revisions are compared: about a scrape interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Span:
     serving_since: Mapping[str, datetime] = field(default_factory=dict)
     """Pods (uid) that should tell something, and since when they take traffic.
 
-    A pod that is not in here is taken to begin with its first scrape.
+    A pod that is not in here is taken to begin with the first of its scrapes that are given.
     """
     moment: timedelta = MOMENT
 

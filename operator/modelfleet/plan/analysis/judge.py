@@ -137,8 +137,12 @@ def _why_failed(
         return wording.crash(stable, canary, memory.restarts)
     if _money(findings) < 1 / tolerances.false_alarms:
         return None
-    worst = max(findings, key=lambda one: STAKES[one.subject] * one.alarm)
+    worst = _worst(findings)
     return wording.failure(worst, tolerances, memory.trails[worst.subject].totals)
+
+
+def _worst(findings: tuple[Finding, ...]) -> Finding:
+    return max(findings, key=lambda one: STAKES[one.subject] * one.alarm)
 
 
 def _money(findings: tuple[Finding, ...]) -> float:
@@ -178,7 +182,7 @@ def _doubts(
     ]
     return [
         *_too_little(canary, known, tolerances, memory),
-        *(["something looks worse than is tolerated"] if _money(findings) >= SUSPICIOUS else []),
+        *([wording.suspicion(_worst(findings))] if _money(findings) >= SUSPICIOUS else []),
         *unsure,
         *([] if _told_of_failures(by_subject, known) else ["nobody tells whether requests fail"]),
     ]

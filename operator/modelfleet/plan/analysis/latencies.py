@@ -18,7 +18,7 @@ ODDS = (0.65, 0.8, 0.95)
 """Alternatives: the share of comparisons that speak against the hypothesis."""
 WEIGHTS = (0.3, 0.3, 0.4)
 
-FEWEST = 5
+FEWEST = 3
 """Observations of each revision in one comparison.
 
 The mean of a few latencies is mostly lower than that of many, since they are skewed: with fewer,

@@ -13,6 +13,14 @@ SHARES: dict[str, str] = {
     "aborts": "requests aborted",
     "probeErrors": "probes failed",
 }
+NAMES: dict[str, str] = {
+    "errors": "errors",
+    "aborts": "aborts",
+    "probeErrors": "errors of probes",
+    "firstToken": "time to the first token",
+    "outputToken": "time per output token",
+    "probeFirstToken": "time to a probe's first token",
+}
 LATENCIES: dict[str, str] = {
     "firstToken": "to the first token",
     "outputToken": "per output token",
@@ -25,7 +33,7 @@ def sentence(failed: str | None, doubts: Sequence[str], findings: Sequence[Findi
     if failed:
         return within(failed, MOST_BYTES)
     numbers = "; ".join(one.text for one in findings if one.canary.count or one.stable.count)
-    told = f"canary: {numbers}" if numbers else "canary: no requests are known of"
+    told = f"canary: {numbers}" if numbers else "canary: nothing is known of its requests"
     if doubts:
         return within(f"{told}. Not decided: {', '.join(doubts)}", MOST_BYTES)
     return within(f"{told}. Not worse by more than is acceptable", MOST_BYTES)
@@ -76,8 +84,12 @@ def silent(pods: Collection[str]) -> str:
 
 def unsure(finding: Finding) -> str:
     """Return which subject has not enough evidence yet."""
-    names = {**SHARES, **LATENCIES}
-    return f"too little is known of {names[finding.subject].replace('requests ', 'requests that ')}"
+    return f"too little is known of {NAMES[finding.subject]}"
+
+
+def suspicion(finding: Finding) -> str:
+    """Return which subject looks bad, but not surely."""
+    return f"more than tolerated, perhaps: {NAMES[finding.subject]}"
 
 
 def _of(amount: Amount) -> str:
