@@ -5,8 +5,8 @@ which the GPU looks free. And a Model that gives up an old replica on a full poo
 GPU once that is free, which may take as long as a drain. Both are a Model's claim; every other
 Model leaves so much alone.
 
-What a Model has given up and what is free by now it may take whatever others have given up: theirs
-becomes free as well. So Models that exchange replicas at once never wait for each other.
+What a Model has given up, and what is free by now, it may take whatever others claim: there is a
+GPU for each of theirs as well. So Models that exchange replicas at once never wait for each other.
 """
 
 from collections.abc import Iterable, Mapping
@@ -46,10 +46,8 @@ def _due(model: Model, replicas: Mapping[str, int], seen: Observed) -> int:
 
     Nothing is reserved for what would fail once more, and blue-green gives nothing up.
     """
-    going = any(pod.terminating for pod in seen.pods)
-    exchanging = going or sum(count > 0 for count in replicas.values()) > 1
     failing = any(is_broken(pod) for pod in seen.pods if not pod.terminating)
-    if failing or not exchanging or model.spec.rollout.strategy == "BlueGreen":
+    if failing or len(replicas) < 2 or model.spec.rollout.strategy == "BlueGreen":
         return 0
     return max(0, model.spec.replicas - sum(replicas.values()))
 
@@ -60,9 +58,9 @@ def room_left(model: Model, pools: Iterable[Pool], seen: Observed) -> int | None
     free = room_for(gpus, candidates)
     if free is None:
         return None
-    asked = free - taken_by(seen.claims, gpus, candidates)
-    spare = asked - taken_by(map(_of_due, seen.claims), gpus, candidates)
-    return max(0, spare, min(asked, _given_up(model, seen)))
+    spare = free - taken_by(seen.claims, gpus, candidates)
+    spare -= taken_by(map(_of_due, seen.claims), gpus, candidates)
+    return max(0, spare, min(free, _given_up(model, seen)))
 
 
 def _of_due(claim: Claim) -> Claim:

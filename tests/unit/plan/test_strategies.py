@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from modelfleet.api.v1alpha1.model import Model
 from support.builders import a_model
 from support.gpu_cluster import GpuCluster
 
@@ -285,46 +286,68 @@ def test_a_strategy_changed_in_the_middle_goes_on(seed: int, strategy: str) -> N
 class Fleet:
     """Several Models whose rollouts compete for the GPUs of one pool."""
 
-    def __init__(self, seed: int, strategies: list[str], spare: int, sizes: list[int]) -> None:
+    def __init__(
+        self, seed: int, choices: tuple[str, ...] = STRATEGIES, sizes: tuple[int, ...] = (1,)
+    ) -> None:
         self.random = Random(seed)
-        models = [
-            a_model(
-                f"m{at}",
-                replicas=self.random.randint(1, 4),
-                gpus=size,
-                rollout={"strategy": strategy},
-            )
-            for at, (strategy, size) in enumerate(zip(strategies, sizes, strict=True))
-        ]
+        models = [self._a_model(f"m{at}", choices, sizes) for at in range(self._between(3, 8))]
+        models.sort(key=lambda one: -one.spec.resources.gpus)
         held = sum(one.spec.replicas * one.spec.resources.gpus for one in models)
-        per_node = max(4, max(sizes))
-        whole = -(-(held + spare) // per_node) * per_node if max(sizes) > 1 else held + spare
-        nodes = nodes_of(whole, per_node)
+        self.nodes = nodes_of(held + self.random.choice([0, 0, 1, 1, 2, 4]))
         shared: dict[str, Any] = {"pods": {}, "claims": {}}
-        by_size = sorted(models, key=lambda one: -one.spec.resources.gpus)
-        self.models = [GpuCluster(one, nodes, self.random, **shared) for one in by_size]
+        self.models = [GpuCluster(one, self.nodes, self.random, **shared) for one in models]
         for one in self.models:
             one.settle()
+            one.turned_down = 0
+        self.lowest = {one.name: one.ready for one in self.models}
+
+    def _a_model(self, name: str, choices: tuple[str, ...], sizes: tuple[int, ...]) -> Model:
+        rollout = {"strategy": self.random.choice(choices)}
+        replicas, gpus = self._between(1, 4), self.random.choice(sizes)
+        return a_model(name, replicas=replicas, gpus=gpus, rollout=rollout)
+
+    def _between(self, least: int, most: int) -> int:
+        return self.random.randint(least, most)
 
     def step(self) -> None:
         self.random.choice(self.models).step()
+        for one in self.models:
+            self.lowest[one.name] = min(self.lowest[one.name], one.ready)
 
     def roll_out(self, revision: str) -> None:
+        """Let all of them go to a revision at once, to the end."""
         for one in self.models:
             one.wanted = revision
-
-    def ends(self) -> bool:
         for _ in range(MOST_STEPS * len(self.models)):
             self.step()
             if all(is_over(one) for one in self.models):
-                return True
-        return False
+                return
+        raise AssertionError(f"no end: {self}")
+
+    def disturb(self) -> None:
+        """Let users, nodes and neighbours do something."""
+        one = self.random.choice(self.models)
+        match self.random.randrange(6):
+            case 0 | 1:
+                one.wanted = self.random.choice("abcd")
+            case 2:
+                one.write(replicas=self._between(0, 4))
+            case 3:
+                one.lose()
+            case 4 if len(self.nodes) > 1:
+                one.vanish(self.random.choice(sorted(self.nodes)))
+            case _:
+                one.somebody_else_comes()
 
     @property
     def turned_down(self) -> int:
         return sum(one.turned_down for one in self.models)
 
-    def told(self) -> str:
+    def missed(self, one: GpuCluster) -> int:
+        """Return how many replicas of a Model were missing at its worst moment."""
+        return one.model.spec.replicas - self.lowest[one.name]
+
+    def __str__(self) -> str:
         return "; ".join(
             f"{one.name} {one.model.spec.rollout.strategy} {one.model.spec.replicas} of "
             f"{one.model.spec.resources.gpus}: {one.asked}, {one.ready} ready"
@@ -332,27 +355,55 @@ class Fleet:
         )
 
 
-def a_fleet(seed: int, choices: tuple[str, ...], *, sizes: tuple[int, ...] = (1,)) -> Fleet:
-    random = Random(seed)
-    count = random.randint(3, 8)
-    strategies = [random.choice(choices) for _ in range(count)]
-    spare = random.choice([0, 0, 1, 1, 2, 4])
-    return Fleet(seed, strategies, spare, [random.choice(sizes) for _ in range(count)])
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("choices", [("Auto",), ("Auto", "Replace")])
+def test_models_that_roll_at_once_never_wait_for_a_gpu_of_each_other(
+    seed: int, choices: tuple[str, ...]
+) -> None:
+    fleet = Fleet(seed, choices)
+
+    fleet.roll_out("b")
+
+    assert fleet.turned_down == 0, "a pod waited for a GPU that was held or promised"
+    assert all(fleet.missed(one) <= 1 for one in fleet.models), str(fleet)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_models_that_roll_at_once_never_wait_for_a_gpu_of_each_other(seed: int) -> None:
-    fleet = a_fleet(seed, ("Auto",))
-    lowest = {one.name: one.ready for one in fleet.models}
+def test_models_that_wait_for_room_miss_nothing_while_others_roll(seed: int) -> None:
+    fleet = Fleet(seed)
+    fleet.nodes["new"] = 4
+
     fleet.roll_out("b")
 
-    for _ in range(MOST_STEPS * len(fleet.models)):
-        fleet.step()
-        lowest = {one.name: min(lowest[one.name], one.ready) for one in fleet.models}
-        if all(is_over(one) for one in fleet.models):
-            break
-
-    assert all(is_over(one) for one in fleet.models), fleet.told()
     assert fleet.turned_down == 0
     for one in fleet.models:
-        assert lowest[one.name] >= one.model.spec.replicas - 1
+        waits = one.model.spec.rollout.strategy in ("Surge", "BlueGreen")
+        assert fleet.missed(one) <= (0 if waits else 1), str(fleet)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_models_of_several_sizes_end_when_a_whole_node_is_free(seed: int) -> None:
+    """The scheduler may scatter small replicas over the block that a large one has left."""
+    fleet = Fleet(seed, ("Auto", "Replace"), sizes=(1, 2, 4))
+    for one in fleet.models:
+        one.wanted = "b"
+    for _ in range(600):
+        fleet.step()
+    fleet.nodes |= {f"new-{at}": 4 for at in range(8)}
+
+    fleet.roll_out("b")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_happens_to_many_models_all_rollouts_end(seed: int) -> None:
+    fleet = Fleet(seed, sizes=(1,) if seed % 2 else (1, 2))
+    for at in range(400):
+        fleet.step()
+        if at % 20 == 0:
+            fleet.disturb()
+    fleet.models[0].somebody_else_leaves()
+    fleet.nodes |= {f"new-{at}": 4 for at in range(24)}
+    for one in fleet.models:
+        one.write(replicas=max(1, one.model.spec.replicas))
+
+    fleet.roll_out("z")
