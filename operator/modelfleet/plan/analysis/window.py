@@ -129,7 +129,7 @@ def _reading(scrape: Scrape) -> _Reading:
     sums = {
         str(signal): Sum(one.count, one.sum)
         for signal, one in scrape.histograms.items()
-        if signal in LATENCIES and one.sum is not None
+        if signal in LATENCIES and one.counts and one.sum is not None
     }
     good = {signal: one for signal, one in counters.items() if _is_count(one)}
     right = {
