@@ -5,33 +5,30 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from pydantic import BaseModel
-
 from modelfleet import clock
 from modelfleet.api import labels
-from modelfleet.api.schema import Kind
 from modelfleet.api.v1alpha1.engine import Engine
-from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
-from modelfleet.api.v1alpha1.model import Model, ModelStatus
+from modelfleet.api.v1alpha1.model import Model
 from modelfleet.cluster import children, errors, rest
 from modelfleet.cluster.apply import Applier
 from modelfleet.cluster.caches import Caches, key_of
 from modelfleet.cluster.children import Child
 from modelfleet.cluster.events import Recorder
+from modelfleet.cluster.reporter import Reporter
 from modelfleet.cluster.session import METADATA, Session
 from modelfleet.engines import built_in
 from modelfleet.plan.leaving import LEAVES
-from modelfleet.plan.status import is_urgent
 from modelfleet.plan.world import (
     Deployment,
+    EnginePlan,
     Key,
     Manifest,
-    Notice,
     Observed,
     Plan,
     Pod,
     PodMark,
     Pool,
+    PoolPlan,
     Ref,
     Refusals,
     Revision,
@@ -40,21 +37,6 @@ from modelfleet.plan.world import (
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 """Kubernetes' own annotation: of the ready pods, a ReplicaSet deletes the cheapest first."""
-
-STATUS_PAUSE = 2.0
-"""Seconds between two writes of a status in which only a phase or a count has moved."""
-
-
-class Verdict(Protocol):
-    """What is reported of an object that has no children."""
-
-    @property
-    def status(self) -> BaseModel:
-        """The new status."""
-
-    @property
-    def notices(self) -> tuple[Notice, ...]:
-        """The events that go with it."""
 
 
 class Load(Protocol):
@@ -82,9 +64,9 @@ class LiveCluster:
     ) -> None:
         """`may_write` says whether this process leads; it is asked before every write."""
         self._session, self._caches = session, caches
-        self._applier, self._recorder, self._load = applier, recorder, load
+        self._applier, self._load = applier, load
         self._may_write, self.now = may_write, now
-        self._reported: dict[Key, float] = {}
+        self._reporter = Reporter(session, caches, recorder, self._require_leadership)
 
     # --- reading -------------------------------------------------------------
 
@@ -92,7 +74,7 @@ class LiveCluster:
         """Return a Model as it was last seen."""
         found = self._caches.models.get(key.namespace, key.name)
         if found is None:
-            self._reported.pop(key, None)
+            self._reporter.forget(key)
             self._load.watch(key, False)
         return found
 
@@ -235,52 +217,16 @@ class LiveCluster:
 
     async def report(self, key: Key, model: Model | Unreadable, plan: Plan) -> timedelta:
         """Write the status if a user would act on the difference. Return when to look again."""
-        self._note_waiting(key, plan.waits_for_capacity)
-        old = model.old if isinstance(model, Unreadable) else model.status
-        if plan.status == old:
-            return plan.look_again_in
-        if pause := self._pause(key, old, plan.status):
-            return min(pause, plan.look_again_in)
-        uid = model.uid if isinstance(model, Unreadable) else model.metadata.uid
-        self._reported[key] = clock.monotonic()
-        await self._patch_status(key, uid, plan)
-        return plan.look_again_in
+        (self._caches.waiting.add if plan.waits_for_capacity else self._caches.waiting.discard)(key)
+        return await self._reporter.model(key, model, plan)
 
-    def _note_waiting(self, key: Key, waits: bool) -> None:
-        (self._caches.waiting.add if waits else self._caches.waiting.discard)(key)
-
-    def _pause(self, key: Key, old: ModelStatus, new: ModelStatus) -> timedelta | None:
-        if is_urgent(old, new):
-            return None
-        left = self._reported.get(key, -STATUS_PAUSE) + STATUS_PAUSE - clock.monotonic()
-        return timedelta(seconds=left) if left > 0 else None
-
-    async def report_pool(self, key: Key, pool: Pool, plan: Verdict) -> None:
+    async def report_pool(self, key: Key, pool: Pool, plan: PoolPlan) -> None:
         """Write a pool's status if it differs."""
-        await self._report_kind(key, pool.pool, plan)
+        await self._reporter.kind(key, pool.pool, plan)
 
-    async def report_engine(self, key: Key, engine: Engine, plan: Verdict) -> None:
+    async def report_engine(self, key: Key, engine: Engine, plan: EnginePlan) -> None:
         """Write an Engine's status if it differs."""
-        await self._report_kind(key, engine, plan)
-
-    async def _report_kind(self, key: Key, found: Kind, plan: Verdict) -> None:
-        known: GPUNodePool | Engine | None = self._caches.customs()[key.kind].get("", key.name)
-        if known is not None and known.status != plan.status:
-            await self._patch_status(key, found.metadata.uid, plan)
-
-    async def _patch_status(self, key: Key, uid: str, plan: Verdict) -> None:
-        """Replace the status. The uid makes sure that it is not a namesake's."""
-        self._require_leadership()
-        resource = rest.BY_KIND[key.kind]
-        body = {"metadata": {"uid": uid}, "status": _dumped(plan.status)}
-        try:
-            reply = await self._session.patch(resource.at(key.namespace, key.name, "status"), body)
-        except errors.NotFound:
-            self._caches.customs()[key.kind].drop((key.namespace, key.name), uid)
-            return
-        self._caches.customs()[key.kind].put(reply.body)
-        for notice in plan.notices:
-            self._recorder.record(_regarding(key, uid, reply.body), notice)
+        await self._reporter.kind(key, engine, plan)
 
 
 def _claim(model: Model, live: Mapping[str, Any]) -> None:
@@ -299,19 +245,3 @@ def _claim(model: Model, live: Mapping[str, Any]) -> None:
         if (owner.kind, owner.name) == ("Model", model.metadata.name):
             raise errors.Conflict(f"{name} of a deleted Model is not gone yet")
         raise errors.NameTaken(name)
-
-
-def _dumped(status: BaseModel) -> dict[str, Any]:
-    """Return a status for a merge patch, in which null removes what is not known any more."""
-    return status.model_dump(mode="json", by_alias=True)
-
-
-def _regarding(key: Key, uid: str, raw: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "apiVersion": raw.get("apiVersion", ""),
-        "kind": key.kind,
-        "namespace": key.namespace,
-        "name": key.name,
-        "uid": uid,
-        "resourceVersion": raw["metadata"].get("resourceVersion", ""),
-    }
