@@ -28,33 +28,42 @@ RICHEST = 300.0
 
 def played(money: Logs, looks: int, factors: Sequence[float], weights: Sequence[float]) -> Logs:
     """Return the money after a look: what was there and what is added, times the factors."""
-    added = FIRST if looks == 0 else cash(looks) * LATER
-    before = money or (-math.inf,) * len(weights)
+    before = money if len(money) == len(weights) else (-RICHEST,) * len(weights)
+    added = math.log(FIRST) if looks <= 0 else math.log((1 - FIRST) * LATER) + _kept(looks)
     return tuple(
-        _bounded(_log_sum(old, math.log(added * weight)) + factor)
+        _bounded(_log_sum(old, added + math.log(weight)) + factor)
         for old, factor, weight in zip(before, factors, weights, strict=True)
     )
 
 
 def staked(money: Logs, factors: Sequence[float], weights: Sequence[float]) -> Logs:
     """Return the same where all money is bet from the first look on."""
-    before = money or tuple(map(math.log, weights))
+    before = money if len(money) == len(weights) else tuple(map(math.log, weights))
     return tuple(_bounded(old + factor) for old, factor in zip(before, factors, strict=True))
 
 
-def cash(looks: int) -> float:
-    """Return the share of the money that is not bet yet after so many looks."""
-    return 1.0 if looks == 0 else (1 - FIRST) * (1 - LATER) ** (looks - 1)
-
-
 def worth(money: Logs, looks: int) -> float:
-    """Return the e-value: all money, of the one unit that there was."""
-    return cash(looks) + math.fsum(map(math.exp, money))
+    """Return the e-value: all money, bet or not, of the one unit that there was."""
+    return cash(looks) + _sum(money)
 
 
 def worth_staked(money: Logs) -> float:
     """Return the e-value where all money was bet from the first look on."""
-    return math.fsum(map(math.exp, money)) if money else 1.0
+    return _sum(money) if money else 1.0
+
+
+def cash(looks: int) -> float:
+    """Return the share of the money that is not bet yet after so many looks."""
+    return 1.0 if looks <= 0 else (1 - FIRST) * math.exp(_kept(looks))
+
+
+def _kept(looks: int) -> float:
+    """Return the log share that later looks have left. Looks may go on for weeks."""
+    return (looks - 1) * math.log(1 - LATER)
+
+
+def _sum(money: Logs) -> float:
+    return math.fsum(math.exp(_bounded(log)) for log in money)
 
 
 def _log_sum(one: float, other: float) -> float:

@@ -87,7 +87,7 @@ def loads(text: str | None) -> Memory:
         return Memory(
             judged_until=datetime.fromisoformat(until) if until else None,
             failed=None if failed is None else str(failed),
-            requests=_finite(counts[0]),
+            requests=_amount(counts[0]),
             probes=int(counts[1]),
             restarts=(int(counts[2]), int(counts[3])),
             trails={str(subject): _trail_in(trail) for subject, trail in trails.items()},
@@ -111,14 +111,14 @@ def _trail_out(trail: Trail) -> list[Any]:
 
 def _trail_in(content: Any) -> Trail:
     alarm, looks, clear, sums, moments, base, pending = content
-    stable, bad, canary, worse = map(_finite, sums)
-    first, second, third, fourth = map(_finite, pending)
+    stable, bad, canary, worse = map(_amount, sums)
+    first, second, third, fourth = map(_amount, pending)
     return Trail(
         alarm=tuple(map(_finite, alarm)),
         looks=int(looks),
         clear=tuple(map(_finite, clear)),
         totals=Totals((stable, bad), (canary, worse), int(moments[0]), int(moments[1])),
-        base=(_finite(base[0]), _finite(base[1])),
+        base=(_amount(base[0]), _amount(base[1])),
         pending=(first, second, third, fourth),
     )
 
@@ -126,6 +126,13 @@ def _trail_in(content: Any) -> Trail:
 def _rounded(value: float) -> float:
     """Six digits are more than any verdict needs, and keep the status short."""
     return float(f"{value:.6g}")
+
+
+def _amount(value: Any) -> float:
+    number = _finite(value)
+    if number < 0:
+        raise ValueError("a negative amount")
+    return number
 
 
 def _finite(value: Any) -> float:

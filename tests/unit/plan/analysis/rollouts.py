@@ -262,11 +262,7 @@ def line(name: str, traffic: str, outcomes: Sequence[Outcome]) -> str:
     passed = sum(one.verdict is Verdict.PASS for one in outcomes)
     cells = [name, traffic, str(len(failed)), str(passed)]
     cells.append(str(len(outcomes) - len(failed) - passed))
-    told = (
-        failed
-        if name != "as good as stable"
-        else [one for one in outcomes if one.verdict is Verdict.PASS]
-    )
+    told = failed or [one for one in outcomes if one.verdict is Verdict.PASS]
     if told:
         cells.append(f"{median(one.intervals for one in told):g}")
         cells.append(f"{median(one.exposed for one in told):g}")
@@ -279,7 +275,7 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    print("| canary | traffic | fails | passes | undecided | intervals | requests | of all |")
+    print("| Canary | Traffic | Failed | Promoted | Undecided | Intervals | Requests | Share |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, canary in CASES.items():
         for label, traffic in traffics():

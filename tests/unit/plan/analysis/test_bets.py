@@ -28,10 +28,10 @@ def means(factors, stable: int, canary: int, shares: tuple[float, float]) -> lis
     return total
 
 
-@pytest.mark.parametrize(("stable", "canary"), [(1, 1), (9, 1), (1, 9), (12, 4), (25, 25)])
+@pytest.mark.parametrize(("stable", "canary"), [(1, 1), (9, 1), (1, 9), (12, 4), (12, 12)])
 @pytest.mark.parametrize("margin", [0.0, 0.01, 0.2])
-@pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.4, 0.79])
-@pytest.mark.parametrize("guess", [0.002, 0.1, 0.7])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.79])
+@pytest.mark.parametrize("guess", [0.002, 0.7])
 def test_a_tolerable_canary_is_not_expected_to_lose(
     stable: int, canary: int, margin: float, share: float, guess: float
 ) -> None:
@@ -42,10 +42,10 @@ def test_a_tolerable_canary_is_not_expected_to_lose(
         assert max(means(factors, stable, canary, (share, share + worse))) <= 1 + ROUNDING
 
 
-@pytest.mark.parametrize(("stable", "canary"), [(1, 1), (9, 1), (1, 9), (12, 4), (25, 25)])
+@pytest.mark.parametrize(("stable", "canary"), [(1, 1), (9, 1), (1, 9), (12, 4), (12, 12)])
 @pytest.mark.parametrize("margin", [0.05, 0.5])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.4])
-@pytest.mark.parametrize("guess", [0.002, 0.1, 0.7])
+@pytest.mark.parametrize("guess", [0.002, 0.7])
 def test_an_unacceptable_canary_is_not_expected_to_pass(
     stable: int, canary: int, margin: float, share: float, guess: float
 ) -> None:
