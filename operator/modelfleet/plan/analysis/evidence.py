@@ -65,7 +65,7 @@ class Window:
     restarts: int = 0
     """Processes that ended between two scrapes, and began again."""
     dropped: int = 0
-    """Values that were no number, infinite or negative."""
+    """Values that no counter can have: no number, infinite, negative."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 FORMAT = 1
-MOST_CHARACTERS = 4096
+MOST = 1e30
+"""Of anything that is counted: more is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def dumps(memory: Memory) -> str:
     """Return the memory as text for the status: canonical, short, and equal for equal memories."""
     trails = {subject: _trail_out(trail) for subject, trail in sorted(memory.trails.items())}
     until = memory.judged_until.isoformat() if memory.judged_until else None
-    counts = [memory.requests, memory.probes, *memory.restarts]
+    counts = [_rounded(memory.requests), memory.probes, *memory.restarts]
     content = [FORMAT, until, memory.failed, counts, trails]
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
@@ -85,14 +86,22 @@ def loads(text: str | None) -> Memory:
         if version != FORMAT:
             return Memory()
         return Memory(
-            judged_until=datetime.fromisoformat(until) if until else None,
+            judged_until=_instant(until) if until else None,
             failed=None if failed is None else str(failed),
             requests=_amount(counts[0]),
-            probes=int(counts[1]),
-            restarts=(int(counts[2]), int(counts[3])),
+            probes=int(_amount(counts[1])),
+            restarts=(int(_amount(counts[2])), int(_amount(counts[3]))),
             trails={str(subject): _trail_in(trail) for subject, trail in trails.items()},
         )
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ):
         return Memory()
 
 
@@ -111,13 +120,14 @@ def _trail_out(trail: Trail) -> list[Any]:
 
 def _trail_in(content: Any) -> Trail:
     alarm, looks, clear, sums, moments, base, pending = content
+    slower, compared = (int(_amount(one)) for one in moments)
     stable, bad, canary, worse = map(_amount, sums)
     first, second, third, fourth = map(_amount, pending)
     return Trail(
         alarm=tuple(map(_finite, alarm)),
-        looks=int(looks),
+        looks=int(_amount(looks)),
         clear=tuple(map(_finite, clear)),
-        totals=Totals((stable, bad), (canary, worse), int(moments[0]), int(moments[1])),
+        totals=Totals((stable, bad), (canary, worse), slower, compared),
         base=(_amount(base[0]), _amount(base[1])),
         pending=(first, second, third, fourth),
     )
@@ -128,10 +138,17 @@ def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant of no time zone")
+    return instant
+
+
 def _amount(value: Any) -> float:
     number = _finite(value)
-    if number < 0:
-        raise ValueError("a negative amount")
+    if not 0 <= number <= MOST:
+        raise ValueError("no amount")
     return number
 
 

@@ -24,6 +24,9 @@ COUNTERS = (
 )
 LATENCIES = ("timeToFirstToken", "timePerOutputToken")
 
+MOST = 2.0**53
+"""A counter that is larger cannot count by one any more: nobody has counted that."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
@@ -142,7 +145,7 @@ def _reading(scrape: Scrape) -> _Reading:
 
 
 def _is_count(value: float) -> bool:
-    return math.isfinite(value) and value >= 0
+    return 0 <= value <= MOST
 
 
 # --- pods ---------------------------------------------------------------------

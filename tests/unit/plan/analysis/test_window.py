@@ -147,7 +147,7 @@ class TestUnknown:
         ]
         assert window_for("new", scrapes, a_span()).counts == {"succeeded": 9}
 
-    @pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, -1.0])
+    @pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, -1.0, 1e308])
     def test_nonsense_is_dropped_and_told(self, nonsense: float) -> None:
         scrapes = [
             a_scrape(0, succeeded=0),
