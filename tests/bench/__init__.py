@@ -1,0 +1,1 @@
+"""What modelfleet costs, measured on a devcluster: `python -m tests.bench`."""
