@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from modelfleet.plan.claims import claim_for, taken_by
+from modelfleet.plan.claims import Reservation, claim_for, room_left, taken_by
 from modelfleet.plan.rollout import rollout_for
 from modelfleet.plan.world import Claim, Deployment, Observed, Pod
-from support.builders import NOON, a_model, a_pool
+from support.builders import GPU, NOON, a_model, a_pod, a_pool
 
 
 def a_claim(gpus: int, replicas: int, *pools: str) -> Claim:
@@ -66,3 +66,82 @@ def test_a_rollout_leaves_alone_what_another_has_promised_itself():
     after = rollout_for(model, "new", promised)
     assert after.replicas["new"] == 0
     assert "other Models" in after.because
+
+
+def an_old_pod(**facts) -> Pod:
+    return replace(
+        a_pod("chat-old-1", revision="old", requests=((GPU, 1),), node="node-1"), **facts
+    )
+
+
+def test_what_a_rollout_has_given_up_is_reserved_until_it_is_asked_for():
+    model = a_model(replicas=2)
+    seen = Observed(
+        now=NOON,
+        engine=None,
+        pools={"h100": pool_with({0: 1})},
+        pods=(an_old_pod(), an_old_pod(name="chat-old-2", terminating=True, ready=False)),
+    )
+
+    reserved = claim_for(model, {"old": 1, "new": 0}, seen)
+    assert reserved == Reservation(gpus=1, replicas=0, due=1, pools=frozenset({"h100"}))
+    assert claim_for(model, {"old": 1, "new": 1}, seen) == a_claim(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("rollout", "broken"),
+    [
+        pytest.param({}, True, id="what would fail once more"),
+        pytest.param({"strategy": "BlueGreen"}, False, id="blue-green gives nothing up"),
+    ],
+)
+def test_nothing_is_reserved_for(rollout, broken):
+    model = a_model(replicas=2, rollout=rollout)
+    new = an_old_pod(name="new", revision="new", ready=not broken, restarts=9)
+    seen = Observed(
+        now=NOON, engine=None, pools={"h100": pool_with({0: 1})}, pods=(an_old_pod(), new)
+    )
+
+    assert claim_for(model, {"old": 1, "new": 0}, seen) is None
+
+
+def reserved_by_another(due: int) -> Reservation:
+    return Reservation(gpus=1, replicas=0, due=due, pools=frozenset({"h100"}))
+
+
+@pytest.mark.parametrize(
+    ("present", "free", "due", "left"),
+    [
+        pytest.param(2, 1, 1, 0, id="nothing of ours is missing, so theirs is left alone"),
+        pytest.param(2, 3, 1, 2, id="what is more than theirs"),
+        pytest.param(1, 1, 1, 1, id="ours is taken whatever they are to get"),
+        pytest.param(1, 0, 1, 0, id="ours is not free"),
+    ],
+)
+def test_room_left(present, free, due, left):
+    pods = tuple(an_old_pod(name=f"chat-old-{at}") for at in range(present))
+    deployments = {"old": Deployment(name="chat-old", revision="old", replicas=present)}
+    seen = Observed(
+        now=NOON,
+        engine=None,
+        pools={"h100": pool_with({free: 1})},
+        pods=pods,
+        deployments=deployments,
+        claims=(reserved_by_another(due),),
+    )
+
+    assert room_left(a_model(replicas=2), seen.pools.values(), seen) == left
+
+
+def test_a_pod_that_still_leaves_holds_what_was_given_up():
+    leaving = an_old_pod(name="chat-old-2", terminating=True, ready=False)
+    seen = Observed(
+        now=NOON,
+        engine=None,
+        pools={"h100": pool_with({1: 1})},
+        pods=(an_old_pod(), leaving),
+        deployments={"old": Deployment(name="chat-old", revision="old", replicas=1)},
+        claims=(reserved_by_another(1),),
+    )
+
+    assert room_left(a_model(replicas=2), seen.pools.values(), seen) == 0

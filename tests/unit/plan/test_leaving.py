@@ -38,6 +38,9 @@ def world(*pods: Pod, asked: int | None = None, **in_flight: int) -> Observed:
             world(pod("a"), pod("b", ready=False)), 1, [], id="one that is not ready needs no mark"
         ),
         pytest.param(world(pod("a"), pod("b")), 0, [], id="of all there is nothing to choose"),
+        pytest.param(
+            world(pod("a"), pod("b", serving=False)), 0, ["b"], id="a mark outlasts the choice"
+        ),
         pytest.param(world(pod("a"), pod("b")), 2, [], id="none where none is too many"),
         pytest.param(
             world(pod("a"), pod("b", terminating=True)), 1, [], id="one that leaves by itself"

@@ -374,3 +374,70 @@ def test_while_the_new_revision_fails_the_old_one_grows_with_the_spec() -> None:
 
     assert dict(rollout.replicas) == {"new": 1, "old": 3}
     assert rollout.because == "revision new fails, so the old replicas stay"
+
+
+def test_min_available_counts_what_is_ready_of_whichever_revision() -> None:
+    pods = [
+        a_pod("chat-new-1"),
+        a_pod("chat-a-1", revision="a"),
+        a_pod("chat-b-1", revision="b"),
+        a_loading_pod("chat-b-2", revision="b"),
+    ]
+    seen = a_world(pods, pools=[a_pool(free=[0])])
+
+    careful = a_model(replicas=3, rollout={"minAvailable": 3})
+
+    assert dict(rollout_for(careful, "new", seen).replicas) == {"new": 1, "a": 1, "b": 1}
+
+
+def test_replace_that_may_give_nothing_up_says_how_to_go_on() -> None:
+    model = a_model(replicas=2, rollout={"strategy": "Replace", "minAvailable": 2})
+
+    rollout = rollout_for(model, "new", a_world(olds(2)))
+
+    assert dict(rollout.replicas) == {"new": 0, "old": 2}
+    assert rollout.because.endswith(
+        "but minAvailable 2 lets none go: lower it, or choose another strategy"
+    )
+
+
+def test_a_paused_rollout_holds_and_what_serves_follows_the_spec() -> None:
+    held = {"rollout": {"paused": True}}
+
+    assert dict(rollout_for(a_model(replicas=5, **held), "new", a_world(olds(2))).replicas) == {
+        "old": 5
+    }
+    seen = a_world([a_pod(), *olds(2)], route="old")
+    rollout = rollout_for(a_model(replicas=3, **held), "new", seen)
+    assert (dict(rollout.replicas), rollout.route) == ({"new": 1, "old": 3}, "old")
+
+
+BLUE_GREEN = {"rollout": {"strategy": "BlueGreen"}}
+
+
+def test_blue_green_stays_switched_while_the_old_replicas_leave() -> None:
+    leaving = [a_pod("chat-old-1", revision="old", terminating=True, ready=False)]
+    news = [a_pod("chat-new-1"), a_loading_pod("chat-new-2")]
+    seen = a_world([*news, *leaving], route="new", pools=[a_pool(free=[0])])
+
+    rollout = rollout_for(a_model(replicas=2, **BLUE_GREEN), "new", seen)
+
+    assert rollout.route == "new"
+
+
+def test_blue_green_goes_back_while_the_old_replicas_are_still_whole() -> None:
+    news = [a_pod("chat-new-1"), a_loading_pod("chat-new-2")]
+    seen = a_world([*news, *olds(2)], route="new", pools=[a_pool(free=[0])])
+
+    rollout = rollout_for(a_model(replicas=2, **BLUE_GREEN), "new", seen)
+
+    assert (rollout.route, rollout.replicas["old"]) == ("old", 2)
+
+
+def test_of_several_old_revisions_blue_is_the_one_with_the_traffic() -> None:
+    others = [a_pod(f"chat-green-{at}", revision="green") for at in range(2)]
+    seen = a_world([*olds(1), *others], route="old", pools=[a_pool(free=[0])])
+
+    rollout = rollout_for(a_model(replicas=2, **BLUE_GREEN), "new", seen)
+
+    assert (rollout.route, rollout.replicas["green"]) == ("old", 0)
