@@ -76,8 +76,20 @@ def marked(revision: str, seen: Observed) -> int:
 
 
 def replicas_now(replicas: Mapping[str, int], seen: Observed) -> dict[str, int]:
-    """Return the replicas that Deployments may have now: no ready pod goes without its mark."""
-    return {revision: _allowed(revision, count, seen) for revision, count in replicas.items()}
+    """Return the replicas that Deployments may have now: no ready pod goes without its mark.
+
+    A step is taken whole: while one revision may not shrink yet, none grows. Else the next look
+    would find the new replica without the room that was to be made for it.
+    """
+    allowed = {revision: _allowed(revision, count, seen) for revision, count in replicas.items()}
+    if all(allowed[revision] <= count for revision, count in replicas.items()):
+        return allowed
+    return {revision: min(count, _asked(revision, seen)) for revision, count in allowed.items()}
+
+
+def _asked(revision: str, seen: Observed) -> int:
+    deployment = seen.deployments.get(revision)
+    return deployment.replicas if deployment else 0
 
 
 def _allowed(revision: str, count: int, seen: Observed) -> int:

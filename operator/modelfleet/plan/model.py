@@ -176,10 +176,27 @@ def objects_for(
         yield service_account_for(model)
     yield service_for(model, rollout.route)
     yield disruption_budget_for(model)
-    for revision_hash, replicas in sorted(rollout.replicas.items()):
-        is_wanted = wanted is not None and revision_hash == wanted.hash
-        if revision_hash in live and (replicas or is_wanted):
+    for revision_hash, replicas in _shrinking_first(wanted, rollout, seen):
+        if revision_hash in live:
             yield deployment_for(model, live[revision_hash], replicas)
+
+
+def _shrinking_first(
+    wanted: Revision | None, rollout: Rollout, seen: Observed
+) -> list[tuple[str, int]]:
+    """Return the Deployments to write, those that make room before those that take it.
+
+    A crash in between then leaves room that is seen; the reverse would leave a pod that waits for
+    room which nobody makes any more. Without such need, an emptied Deployment is only deleted.
+    """
+    asked = {one: live.replicas for one, live in seen.deployments.items()}
+    grows = any(count > asked.get(one, 0) for one, count in rollout.replicas.items())
+    written = [
+        (one, count)
+        for one, count in sorted(rollout.replicas.items())
+        if count or (wanted and one == wanted.hash) or (grows and asked.get(one))
+    ]
+    return sorted(written, key=lambda one: one[1] >= asked.get(one[0], 0))
 
 
 def leftovers(
