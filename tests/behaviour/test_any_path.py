@@ -1,14 +1,14 @@
 """However a Model came to its spec, the cluster ends up the same.
 
-Chance edits a Model, tampers with its children and takes its pods, at any moment of a rollout. Then
-three promises are checked against a cluster that has never seen anything but the last spec:
+Chance edits a Model, tampers with its children, takes its pods and kills the operator between any
+two writes, at any moment of a rollout. Then three promises are checked against a cluster that has
+never seen anything but the last spec:
 
 - path independence: the children are the same, but for revisions that are kept;
 - recovery: back at the first spec, all is as it was at first;
 - rest: once nothing happens any more, a look changes nothing.
 """
 
-from collections import Counter
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from support import manifests
-from support.fake_cluster import FakeCluster
+from support.fake_cluster import a_cluster
 from support.fake_kubernetes import TEAM
+from support.shapes import shape
 
 EDITS: dict[str, list[Any]] = {
     "replicas": [0, 1, 2, 3, 4],
@@ -43,20 +44,9 @@ EDITS: dict[str, list[Any]] = {
 CAPABLE = {("vllm", 0), ("vllm", 2), ("sglang", 0)}
 """Engines and how many names of a model they serve, as far as specs are drawn."""
 
-SERVER_SET = ("uid", "resourceVersion", "generation", "creationTimestamp", "ownerReferences")
-
 
 NODES = {"h100": [4, 4], "l40s": [2]}
 """GPUs of each node of each pool."""
-
-
-def a_cluster() -> FakeCluster:
-    cluster = FakeCluster()
-    for pool, sizes in NODES.items():
-        cluster.create(manifests.pool(pool, pool=pool))
-        for at, gpus in enumerate(sizes):
-            cluster.add_node(f"{pool}-{at}", gpus, pool=pool)
-    return cluster
 
 
 def is_carried_out(spec: dict[str, Any]) -> bool:
@@ -77,34 +67,12 @@ def _places(spec: dict[str, Any]) -> int:
     return sum(size // gpus for size in nodes) if gpus else 1000
 
 
-def shape(cluster: FakeCluster) -> dict[str, Any]:
-    """All that two clusters with one spec have in common."""
-    wanted = cluster.status().current_revision
-    children = {
-        key: _written(found)
-        for key, found in cluster.children().items()
-        if key[0] != "ControllerRevision" or key[1] == f"chat-{wanted}"
-    }
-    ready = cluster.condition("Model", "chat")
-    return {
-        "children": children,
-        "pods": Counter((pod.revision, pod.ready, bool(pod.node)) for pod in cluster.pods()),
-        "status": (wanted, ready and (ready.status, ready.reason)),
-    }
-
-
-def _written(found: dict[str, Any]) -> dict[str, Any]:
-    metadata = {key: one for key, one in found["metadata"].items() if key not in SERVER_SET}
-    told = ("status", "revision", "metadata")
-    return {**{key: one for key, one in found.items() if key not in told}, "metadata": metadata}
-
-
 class AnyPath(RuleBasedStateMachine):
     """A user, a clumsy administrator, and the cluster between them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.cluster = a_cluster()
+        self.cluster = a_cluster(**NODES)
         self.first: dict[str, Any] = {}
         self.at_first: dict[str, Any] = {}
 
@@ -113,12 +81,18 @@ class AnyPath(RuleBasedStateMachine):
         spec: dict[str, Any] = self.cluster.get("Model", "chat")["spec"]
         return spec
 
-    @initialize(gpus=st.sampled_from([0, 1, 2]), replicas=st.integers(1, 3), settles=st.booleans())
-    def begin(self, gpus: int, replicas: int, settles: bool) -> None:
+    @initialize(
+        gpus=st.sampled_from([0, 1, 2]),
+        replicas=st.integers(1, 3),
+        settles=st.booleans(),
+        most_writes=st.sampled_from([None, None, 1, 2]),
+    )
+    def begin(self, gpus: int, replicas: int, settles: bool, most_writes: int | None) -> None:
         model = manifests.model(TEAM, resources={"gpus": gpus}, replicas=replicas)
         self.first = model["spec"]
         self.at_first = self._fresh(self.first)
         self.cluster.create(model)
+        self.cluster.most_writes = most_writes
         if settles:
             self.cluster.settle()
 
@@ -190,14 +164,14 @@ class AnyPath(RuleBasedStateMachine):
         self.cluster.edit("Model", "chat", {"spec": spec})
 
     def _fresh(self, spec: dict[str, Any]) -> dict[str, Any]:
-        cluster = a_cluster()
+        cluster = a_cluster(**NODES)
         cluster.create({**manifests.model(TEAM), "spec": spec})
         cluster.settle()
         return shape(cluster)
 
 
 AnyPath.TestCase.settings = settings(
-    max_examples=15,
+    max_examples=12,
     stateful_step_count=8,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

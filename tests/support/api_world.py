@@ -5,8 +5,9 @@ A test cannot pass in a world that cannot be: every write, whoever makes it, is 
 
 import copy
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 from modelfleet.api.v1alpha1 import KINDS
 from modelfleet.api.validation import problems
@@ -14,14 +15,18 @@ from modelfleet.cluster import rest
 from modelfleet.cluster.rest import Resource
 from support.api_objects import Name, Object, Objects, Refusal
 
+T = TypeVar("T")
+
 LONGEST_NAME = 63
 _KINDS = {kind.names.kind: kind for kind in KINDS}
 
 
+@dataclass
 class World(Objects):
     """Deterministic: the same writes give the same uids and versions."""
 
     made: int = 0
+    _memory: dict[Any, tuple[Object, Any]] = field(default_factory=dict)
 
     # --- reading ---------------------------------------------------------------
 
@@ -42,6 +47,19 @@ class World(Objects):
         for resource, name, found in self.everything():
             if (controller_of(found) or {}).get("uid") == uid:
                 yield resource, name, found
+
+    def parsed(self, parse: Callable[[Object], T], found: Object) -> T:
+        """Return `parse(found)`, parsed once for each version of an object."""
+        key = (parse, found["metadata"]["uid"])
+        known, value = self._memory.get(key, (None, None))
+        if known is not found:
+            value = parse(found)
+            self._memory[key] = (found, value)
+        return cast(T, value)
+
+    def all_parsed(self, parse: Callable[[Object], T], resource: Resource) -> list[T]:
+        """Return all objects of one kind, parsed."""
+        return [self.parsed(parse, found) for found in self.of(resource).values()]
 
     # --- writing ---------------------------------------------------------------
 

@@ -4,7 +4,7 @@ Objects are those that an API server would hold, and pass through the operator's
 caches, requests and clocks are not there.
 """
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -38,6 +38,7 @@ from modelfleet.plan.world import (
     Unreadable,
 )
 from modelfleet.reconcile import reconcile
+from support import manifests
 from support.api_objects import Name, Object, Refusal
 from support.api_world import controller_of
 from support.fake_controllers import DELETION_COST
@@ -45,6 +46,8 @@ from support.fake_kubernetes import TEAM, FakeKubernetes
 from support.gpu_count import counted, members_of
 
 T = TypeVar("T")
+Family = Mapping[tuple[str, str], Object]
+"""A Model's children by kind and name."""
 
 OWN_KINDS = (rest.GPU_NODE_POOLS, rest.ENGINES, rest.MODELS)
 MOST_ROUNDS = 500
@@ -61,6 +64,9 @@ class FakeCluster(FakeKubernetes):
         """Events that the operator sent."""
         self.claims: dict[Key, Claim] = {}
         """GPUs that Models are about to take."""
+        self.most_writes: int | None = None
+        """After so many changes to the world a look dies, as when the operator is killed."""
+        self._writes = 0
         self._applied: dict[tuple[str, Name], tuple[Manifest, str]] = {}
 
     # --- acting -------------------------------------------------------------------
@@ -92,6 +98,7 @@ class FakeCluster(FakeKubernetes):
 
     def reconcile(self, key: Key) -> timedelta | None:
         """Look at one object. What is worth a retry is tried at the next look."""
+        self._writes = 0
         try:
             return _result_of(reconcile(key, self))
         except errors.Unavailable:
@@ -103,7 +110,7 @@ class FakeCluster(FakeKubernetes):
         found = self.world.find(rest.MODELS, key.namespace, key.name)
         if found is None:
             self.claims.pop(key, None)
-        return customs.model(found) if found else None
+        return self.world.parsed(customs.model, found) if found else None
 
     def observe(self, model: Model) -> Observed:
         family = self.children(model.metadata.name)
@@ -114,26 +121,36 @@ class FakeCluster(FakeKubernetes):
             engine=engines.get(model.spec.engine.name),
             known_engines=tuple(sorted(engines)),
             pools=self._pools() if model.spec.resources.gpus else {},
-            revisions=_revisions(family),
-            deployments=_deployments(family),
+            revisions=self._revisions(family),
+            deployments=self._deployments(family),
             pods=pods,
             route=_route(family),
             claims=tuple(one for key, one in self.claims.items() if key != _key_of(model)),
             lost_nodes=frozenset(pod.node for pod in pods if pod.node and self._lost(pod.node)),
         )
 
+    def _revisions(self, family: Family) -> tuple[Revision, ...]:
+        raw = (one for (kind, _), one in family.items() if kind == "ControllerRevision")
+        found = (self.world.parsed(parse.revision, one) for one in raw)
+        return tuple(sorted(found, key=lambda one: (one.number, one.name)))
+
+    def _deployments(self, family: Family) -> dict[str, Deployment]:
+        raw = (one for (kind, _), one in family.items() if kind == "Deployment")
+        found = (self.world.parsed(parse.deployment, one) for one in raw)
+        return {one.revision: one for one in found}
+
     def _engine_objects(self) -> dict[str, Engine]:
-        found = map(customs.engine, self.world.of(rest.ENGINES).values())
+        found = self.world.all_parsed(customs.engine, rest.ENGINES)
         return {one.metadata.name: one for one in found}
 
     def _pool_objects(self) -> list[GPUNodePool]:
-        return [customs.pool(one) for one in self.world.of(rest.GPU_NODE_POOLS).values()]
+        return self.world.all_parsed(customs.pool, rest.GPU_NODE_POOLS)
 
     def _nodes(self) -> list[Node]:
-        return [parse.node(one) for one in self.world.of(rest.NODES).values()]
+        return self.world.all_parsed(parse.node, rest.NODES)
 
     def _pools(self) -> Mapping[str, Pool]:
-        pods = map(parse.pod, self.world.of(rest.PODS).values())
+        pods = self.world.all_parsed(parse.pod, rest.PODS)
         return counted(self._pool_objects(), self._nodes(), pods)
 
     def _placed(self, pod: Pod) -> Pod:
@@ -144,7 +161,7 @@ class FakeCluster(FakeKubernetes):
 
     def _lost(self, node: str) -> bool:
         found = self.world.find(rest.NODES, "", node)
-        return found is None or not parse.node(found).ready
+        return found is None or not self.world.parsed(parse.node, found).ready
 
     # --- writing ------------------------------------------------------------------
 
@@ -175,6 +192,7 @@ class FakeCluster(FakeKubernetes):
                 "annotations": {DELETION_COST: str(LEAVES) if mark.leaves else None},
             }
         }
+        self._die_sometimes()
         self.world.merge(rest.PODS, (mark.namespace, mark.name), body, manager=labels.FIELD_MANAGER)
 
     def _apply(self, model: Model, manifest: Manifest) -> None:
@@ -186,6 +204,7 @@ class FakeCluster(FakeKubernetes):
         version = live["metadata"]["resourceVersion"] if live else ""
         if self._applied.get((resource.kind, name)) == (manifest, version):
             return  # the same apply to the same object changes nothing
+        self._die_sometimes()
         body = orjson.loads(orjson.dumps(manifest))
         found, _ = self.world.apply(resource, name, body, labels.FIELD_MANAGER, force=True)
         self._applied[resource.kind, name] = (manifest, found["metadata"]["resourceVersion"])
@@ -193,7 +212,13 @@ class FakeCluster(FakeKubernetes):
     def _delete(self, ref: Ref) -> None:
         found = self.world.find(rest.BY_KIND[ref.kind], ref.namespace, ref.name)
         if found and found["metadata"]["uid"] == ref.uid:
+            self._die_sometimes()
             self.world.delete(rest.BY_KIND[ref.kind], (ref.namespace, ref.name))
+
+    def _die_sometimes(self) -> None:
+        if self.most_writes is not None and self._writes >= self.most_writes:
+            raise errors.Unavailable("killed by the test")
+        self._writes += 1
 
     # --- reporting ----------------------------------------------------------------
 
@@ -216,10 +241,21 @@ class FakeCluster(FakeKubernetes):
     def _report(self, key: Key, old: object, plan: Plan | PoolPlan | EnginePlan) -> None:
         if plan.status == old:
             return
+        self._die_sometimes()
         body = {"status": plan.status.model_dump(mode="json", by_alias=True)}
         name = (key.namespace, key.name)
         self.world.merge(rest.BY_KIND[key.kind], name, body, "status", labels.FIELD_MANAGER)
         self.notices += plan.notices
+
+
+def a_cluster(**pools: Iterable[int]) -> FakeCluster:
+    """Return a cluster with these pools, each with a node of so many GPUs for each number."""
+    cluster = FakeCluster()
+    for pool, sizes in pools.items():
+        cluster.create(manifests.pool(pool, pool=pool))
+        for at, gpus in enumerate(sizes, 1):
+            cluster.add_node(f"{pool}-{at}", gpus, pool=pool)
+    return cluster
 
 
 def _key_of(model: Model) -> Key:
@@ -240,21 +276,11 @@ def _claim(model: Model, live: Object) -> None:
         raise errors.NameTaken(name)
 
 
-def _route(family: Mapping[tuple[str, str], Object]) -> str | None:
+def _route(family: Family) -> str | None:
     """Return the revision that the Service is bound to, if it is bound to one."""
     services = (one for (kind, _), one in family.items() if kind == "Service")
     selectors = (one["spec"].get("selector", {}).get(labels.REVISION) for one in services)
     return next(selectors, None)
-
-
-def _revisions(family: Mapping[tuple[str, str], Object]) -> tuple[Revision, ...]:
-    found = [parse.revision(one) for (k, _), one in family.items() if k == "ControllerRevision"]
-    return tuple(sorted(found, key=lambda one: (one.number, one.name)))
-
-
-def _deployments(family: Mapping[tuple[str, str], Object]) -> dict[str, Deployment]:
-    found = (parse.deployment(one) for (kind, _), one in family.items() if kind == "Deployment")
-    return {one.revision: one for one in found}
 
 
 def _result_of(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -60,7 +60,8 @@ class Controllers:
         return [
             pod
             for _, _, pod in self.world.owned_by(deployment["metadata"]["uid"])
-            if "deletionTimestamp" not in pod["metadata"] and not parse.pod(pod).finished
+            if "deletionTimestamp" not in pod["metadata"]
+            and not self.world.parsed(parse.pod, pod).finished
         ]
 
     def _create(self, deployment: Object, template: str) -> str | None:

@@ -134,7 +134,7 @@ class FakeKubernetes:
 
     def pods(self, name: str = "chat") -> list[Pod]:
         """Return a Model's pods by name, those included that are on their way out."""
-        found = map(parse.pod, self.world.of(rest.PODS).values())
+        found = self.world.all_parsed(parse.pod, rest.PODS)
         return sorted((pod for pod in found if pod.model == name), key=lambda pod: pod.name)
 
     def children(self, name: str = "chat") -> dict[tuple[str, str], Object]:

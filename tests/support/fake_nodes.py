@@ -10,6 +10,7 @@ from typing import Any
 
 from modelfleet.api.conditions import timestamp
 from modelfleet.cluster import parse, rest
+from modelfleet.plan.world import Node, Pod
 from support.api_objects import Name, Object
 from support.api_world import World
 from support.gpu_count import held_on
@@ -83,6 +84,12 @@ class Nodes:
         self._due = {uid: at for uid, at in self._due.items() if uid in uids}
         return min((at for at in self._due.values() if at > self.now()), default=None)
 
+    def _pod(self, raw: Object) -> Pod:
+        return self.world.parsed(parse.pod, raw)
+
+    def _node(self, raw: Object) -> Node:
+        return self.world.parsed(parse.node, raw)
+
     def _is_lost(self, node: str) -> bool:
         return node in self.lost or self.world.find(rest.NODES, "", node) is None
 
@@ -103,31 +110,28 @@ class Nodes:
         self._report(name, _status(self._stamp(), scheduled=self._stamp()))
 
     def _candidates(self, pod: Object) -> list[Object]:
-        nodes = [node for _, node in sorted(self.world.of(rest.NODES).items())]
-        return [
-            node
-            for node in nodes
-            if parse.node(node).ready and parse.node(node).schedulable and _admits(node, pod)
-        ]
+        nodes = [(self._node(raw), raw) for _, raw in sorted(self.world.of(rest.NODES).items())]
+        return [raw for node, raw in nodes if node.ready and node.schedulable and _admits(raw, pod)]
 
     def _has_room(self, node: Object, pod: Object) -> bool:
-        held = held_on(node["metadata"]["name"], map(parse.pod, self.world.of(rest.PODS).values()))
-        has = dict(parse.node(node).allocatable)
-        return all(has.get(one, 0) - held[one] >= much for one, much in parse.pod(pod).requests)
+        pods = self.world.all_parsed(parse.pod, rest.PODS)
+        held = held_on(node["metadata"]["name"], pods)
+        has = dict(self._node(node).allocatable)
+        return all(has.get(one, 0) - held[one] >= much for one, much in self._pod(pod).requests)
 
     def _turn_down(self, name: Name, pod: Object) -> None:
         nodes = len(self.world.of(rest.NODES))
-        lacks = [one for one, _ in parse.pod(pod).requests] if self._candidates(pod) else []
+        lacks = [one for one, _ in self._pod(pod).requests] if self._candidates(pod) else []
         why = f"Insufficient {lacks[0]}" if lacks else "node(s) didn't match Pod's node affinity"
         message = f"0/{nodes} nodes are available: {nodes} {why}."
-        if parse.pod(pod).unschedulable != message:
+        if self._pod(pod).unschedulable != message:
             self._report(name, _status(self._stamp(), refused=message))
 
     # --- kubelets ---------------------------------------------------------------
 
     def _give_up(self, name: Name, pod: Object, since: datetime) -> None:
         """The node controller's part; the pod stays until its node is back or deleted."""
-        if parse.pod(pod).ready:
+        if self._pod(pod).ready:
             self._report(name, _unready(pod, self._stamp()))
         if pod["spec"]["nodeName"] not in self.lost:
             self.world.finish(rest.PODS, name)  # the pod collector's part
@@ -135,14 +139,14 @@ class Nodes:
             self.world.end(rest.PODS, name, self._stamp())
 
     def _leave(self, name: Name, pod: Object) -> None:
-        if parse.pod(pod).ready:
+        if self._pod(pod).ready:
             self._report(name, _unready(pod, self._stamp()))
         ends = parse.instant(pod["metadata"]["deletionTimestamp"])
         if ends is None or not self._waits(pod, ends):
             self.world.finish(rest.PODS, name)
 
     def _run(self, name: Name, pod: Object) -> None:
-        seen = parse.pod(pod)
+        seen = self._pod(pod)
         fault = next((fault for hits, fault in self.faults if hits(pod)), None)
         if seen.ready or seen.scheduled_at is None:
             return
