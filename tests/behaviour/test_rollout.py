@@ -410,7 +410,6 @@ def test_an_operator_that_ends_between_mark_and_deletion_is_made_up_for(
 # --- pins and pauses -----------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="the pinned snapshot is written with other inputs")
 def test_a_pin_goes_back_and_its_end_goes_on(cluster: FakeCluster) -> None:
     first = served(cluster)
     second = rolled_out(cluster, SECOND)

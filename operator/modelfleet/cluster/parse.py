@@ -181,6 +181,7 @@ def revision(raw: Raw) -> Revision:
         hash=(meta.get("labels") or {}).get(labels.REVISION, ""),
         number=raw.get("revision", 0),
         template=(raw.get("data") or {}).get("template", {}),
+        inputs=(raw.get("data") or {}).get("spec", {}),
         uid=meta.get("uid", ""),
         created_at=instant(meta.get("creationTimestamp")),
     )

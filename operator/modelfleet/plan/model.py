@@ -153,6 +153,7 @@ def wanted_revision(model: Model, seen: Observed) -> Revision:
         hash=wanted,
         number=newest + 1,
         template=kept.template if kept else _rendered(model, seen),
+        inputs=kept.inputs if kept else revision.inputs_for(model),
     )
 
 

@@ -139,6 +139,8 @@ class Revision:
     hash: str
     number: int
     template: Manifest
+    inputs: Manifest = field(default_factory=dict)
+    """What the user wrote of the fields that need new pods."""
     uid: str = ""
     created_at: datetime | None = None
 

@@ -16,5 +16,8 @@ def controller_revision_for(model: Model, revision: Revision) -> Manifest:
         "kind": "ControllerRevision",
         "metadata": metadata_of(model, revision),
         "revision": revision.number,
-        "data": {"spec": revisions.inputs_for(model), "template": revision.template},
+        "data": {
+            "spec": revision.inputs or revisions.inputs_for(model),
+            "template": revision.template,
+        },
     }

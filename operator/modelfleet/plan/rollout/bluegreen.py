@@ -28,7 +28,7 @@ def blue_green(at: Situation) -> Rollout:
         replicas={**others, blue.revision: stays, at.new.revision: green},
         because=_because(at, green, leads),
         strategy="BlueGreen",
-        route=at.new.revision if leads else blue.revision,
+        route=_route(at, blue, leads),
         waits_for_capacity=at.room is not None and green < at.count,
     )
 
@@ -75,6 +75,14 @@ def _leads(at: Situation, blue: Census, green: int) -> bool:
     """
     whole = at.new.ready >= green >= min(at.count, _present(blue))
     return whole or (at.route == at.new.revision and at.new.ready >= blue.ready)
+
+
+def _route(at: Situation, blue: Census, leads: bool) -> str | None:
+    """Return who has the traffic. An exchange that was under way keeps it on both fleets."""
+    if leads:
+        return at.new.revision
+    halved = at.route is None and at.new.ready > 0 and blue.ready < at.count
+    return None if halved else blue.revision
 
 
 def _because(at: Situation, green: int, leads: bool) -> str:
