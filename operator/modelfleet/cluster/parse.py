@@ -1,7 +1,8 @@
 """From what the API server sends to the values of `plan.world`. Absent is None, never zero."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -123,20 +124,26 @@ def _last_exit(container: Raw) -> Exit | None:
 
 
 def _requests(spec: Raw) -> tuple[tuple[str, int], ...]:
-    """Sum the extended resources over containers; init containers count by their maximum."""
-    total: dict[str, int] = {}
-    for container in spec.get("containers") or ():
-        for name, amount in _asked(container):
-            total[name] = total.get(name, 0) + amount
+    """Return what the scheduler sets aside of extended resources.
+
+    Containers and sidecars (init containers that are always restarted) add up. Any other init
+    container runs alone with the sidecars before it.
+    """
+    total, peak = Counter[str](), Counter[str]()
     for container in spec.get("initContainers") or ():
-        for name, amount in _asked(container):
-            total[name] = max(total.get(name, 0), amount)
-    return tuple(sorted(total.items()))
+        if container.get("restartPolicy") == "Always":
+            total.update(_asked(container))
+        else:
+            peak |= total + Counter(_asked(container))
+    for container in spec.get("containers") or ():
+        total.update(_asked(container))
+    return tuple(sorted((total | peak).items()))
 
 
-def _asked(container: Raw) -> Iterable[tuple[str, int]]:
+def _asked(container: Raw) -> dict[str, int]:
     resources = container.get("resources") or {}
-    return extended({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
+    asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    return dict(extended(asked))
 
 
 def node(raw: Raw) -> Node:
