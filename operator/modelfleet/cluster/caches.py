@@ -60,7 +60,7 @@ class Caches:
         self._subscribe()
 
     def customs(self) -> Mapping[str, Store[Any]]:
-        """Return the stores that kopf feeds, by kind."""
+        """Return the stores of our own kinds, by kind."""
         return {"Model": self.models, "GPUNodePool": self.pools, "Engine": self.engines}
 
     def note_claim(self, key: Key, claim: Claim | None) -> None:
@@ -95,8 +95,11 @@ class Caches:
 
     def _pool_changed(self, old: GPUNodePool | None, new: GPUNodePool | None) -> None:
         one = new or old
-        if one is None or (old and new and old.spec == new.spec and old.status != new.status):
-            return  # our own status
+        if one is None:
+            return
+        if old and new and old.spec == new.spec and old.status != new.status:
+            self.gpus.pool_reported(new)  # our own status
+            return
         self._wake_pools(self.gpus.pool_changed(one.metadata.name, new))
         for model in self.models:
             if isinstance(model, Model) and model.spec.resources.gpus:

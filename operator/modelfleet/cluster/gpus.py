@@ -88,6 +88,11 @@ class GpuIndex:
             self._facts.pop(one, None)
         return tuple(sorted(others | {name} if pool else others))
 
+    def pool_reported(self, pool: GPUNodePool) -> None:
+        """Take a pool's new status, which the next verdict starts from. No figure changes."""
+        self._pools[pool.metadata.name] = pool
+        self._facts.pop(pool.metadata.name, None)
+
     def _join(self, name: str, node: Node | None) -> None:
         for pool, members in self._members.items():
             if node and _in(self._pools[pool], node):
