@@ -56,7 +56,7 @@ async def serve(settings: Settings, connection: kubeconfig.Connection) -> int:
     async with Session(connection, limits) as session, Client() as client:
         queue = WorkQueue()
         caches = Caches(queue.wake)
-        feed = Feed(loop, lambda kind, event, raw: caches.customs()[kind].feed(event or None, raw))
+        feed = Feed(loop, queue.wake)
         shell = Shell(feed, _login(connection), settings.namespaces)
         recorder = Recorder(session, identity_of(settings.identity))
         load = Load(client, caches)

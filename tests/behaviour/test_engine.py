@@ -95,5 +95,10 @@ def test_a_deleted_engine_leaves_its_models_running(bare: FakeCluster) -> None:
 
     found = bare.condition("Model", "chat")
     assert found
-    assert found.reason == "UnknownEngine"
+    assert found.reason == "AllReplicasReady"
+    assert [pod.ready for pod in bare.pods()] == [True]
+
+    revision = bare.status().current_revision
+    bare.delete("Deployment", f"chat-{revision}")
+    bare.settle()
     assert [pod.ready for pod in bare.pods()] == [True]

@@ -324,14 +324,14 @@ def test_a_field_of_somebody_else_stays(cluster: FakeCluster) -> None:
     foreign = {"metadata": {"annotations": {"example.com/note": "mine"}, "labels": {"cost": "42"}}}
 
     cluster.force("Deployment", f"chat-{first}", foreign)
-    cluster.force("Service", "chat", {"spec": {"sessionAffinity": "ClientIP"}})
+    cluster.force("Service", "chat", {"spec": {"trafficDistribution": "PreferClose"}})
     cluster.settle()
     cluster.spec(replicas=2)
     cluster.settle()
 
     found = cluster.get("Deployment", f"chat-{first}")["metadata"]
     assert (found["annotations"]["example.com/note"], found["labels"]["cost"]) == ("mine", "42")
-    assert cluster.get("Service", "chat")["spec"]["sessionAffinity"] == "ClientIP"
+    assert cluster.get("Service", "chat")["spec"]["trafficDistribution"] == "PreferClose"
 
 
 def test_a_deleted_pod_is_replaced_and_its_model_ready_again(cluster: FakeCluster) -> None:

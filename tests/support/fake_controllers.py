@@ -134,7 +134,9 @@ def _hash(deployment: Object) -> str:
 def _pod(deployment: Object, name: str, template_hash: str) -> Object:
     template = deployment["spec"]["template"]
     written, meta = template["metadata"], deployment["metadata"]
-    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"]}
+    # The ReplicaSet is played by its Deployment, whose uid it has: one level less to collect.
+    replica_set = f"{meta['name']}-{template_hash}"
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": replica_set}
     return {
         "apiVersion": "v1",
         "kind": "Pod",

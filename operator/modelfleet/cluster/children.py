@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from modelfleet.api import labels
+from modelfleet.api.v1alpha1.model import Model
 from modelfleet.cluster import parse
 from modelfleet.plan.world import Deployment, Ref, Revision
 
@@ -44,6 +45,15 @@ class Child:
     def family(self) -> Family:
         """The Model that it belongs to by its label."""
         return self.ref.namespace, self.model
+
+    def is_of(self, model: Model) -> bool:
+        """Whether this Model controls it, or nobody does and it has a child's exact name."""
+        if self.owner is not None:
+            return self.owner.uid == model.metadata.uid
+        revision = self.facts.revision if isinstance(self.facts, Deployment) else ""
+        revision = self.facts.hash if isinstance(self.facts, Revision) else revision
+        name = model.metadata.name
+        return self.ref.name == (f"{name}-{revision}" if revision else name)
 
     @property
     def uid(self) -> str:

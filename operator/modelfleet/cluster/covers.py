@@ -60,6 +60,8 @@ def _covers(live: Any, desired: Any, field: str, atomic: bool) -> bool:
 def _covers_map(
     live: Mapping[str, Any], desired: Mapping[str, Any], field: str, atomic: bool
 ) -> bool:
+    if field in _ATOMIC_MAPS and not set(live) <= set(desired):
+        return False
     holds_quantities = field in _QUANTITIES
     return all(
         _covers(live.get(key), wanted, field if holds_quantities else key, atomic)
@@ -89,6 +91,10 @@ def _same(key: tuple[str, ...], item: Mapping[str, Any], wanted: Mapping[str, An
     return all(
         item.get(part, _DEFAULTS.get(part)) == wanted.get(part, _DEFAULTS.get(part)) for part in key
     )
+
+
+_ATOMIC_MAPS = frozenset({"selector", "nodeSelector", "matchLabels"})
+"""Maps that are one value: a key more leads somewhere else."""
 
 
 def _is_empty(value: Any) -> bool:

@@ -1,6 +1,5 @@
 """Our own kinds as the API server sends them. What does not parse becomes a value too."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,11 +7,7 @@ from pydantic import ValidationError
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
 from modelfleet.api.v1alpha1.model import Model, ModelStatus
-from modelfleet.cluster.session import Session
-from modelfleet.cluster.store import Store
 from modelfleet.plan.world import Key, Unreadable
-
-PAGE = "500"
 
 
 def model(raw: dict[str, Any]) -> Model | Unreadable:
@@ -52,17 +47,3 @@ def _status(raw: dict[str, Any]) -> ModelStatus:
         return ModelStatus.model_validate(raw.get("status") or {})
     except ValidationError:
         return ModelStatus()
-
-
-async def prime(session: Session, store: Store[Any], namespaces: Sequence[str] = ()) -> None:
-    """List a kind whole into its store, so that a decision finds it complete. Raises ApiError."""
-    scopes = namespaces if store.resource.namespaced and namespaces else (None,)
-    for namespace in scopes:
-        query = {"limit": PAGE}
-        while True:
-            page = await session.page(store.resource.all(namespace), query)
-            for raw in page.items:
-                store.feed(None, raw)
-            if not page.next:
-                break
-            query["continue"] = page.next

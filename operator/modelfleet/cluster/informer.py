@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from modelfleet import clock, telemetry
 from modelfleet.cluster import errors
-from modelfleet.cluster.session import METADATA_LIST, Session
+from modelfleet.cluster.session import Session
 from modelfleet.cluster.store import Name, Raw, Store, name_of, version_of
 
 logger = logging.getLogger(__name__)
@@ -220,45 +220,3 @@ class Informer(Generic[T]):
         self._version = version
         self.last_event_at = self._monotonic()
         self.synced.set()
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """What a store had wrong."""
-
-    vanished: tuple[Name, ...]
-    """Dropped: these are gone, and nobody told."""
-    missing: tuple[Name, ...]
-    """In the cluster but not here, or here as an earlier object of that name."""
-
-
-async def repair(session: Session, store: Store[Any], namespaces: tuple[str, ...] = ()) -> Repair:
-    """Compare a store that no informer feeds with the cluster. Raises ApiError.
-
-    kopf tells nothing of the objects that vanish while it lists again after a 410. Only metadata
-    is asked for. The store drops what vanished; what is missing is on its way, or the caller asks.
-    """
-    listed: dict[Name, str] = {}
-    versions = [await _list_metadata(session, store, ns, listed) for ns in namespaces or (None,)]
-    missing = tuple(sorted(n for n, uid in listed.items() if _uid(store, n) != uid))
-    vanished = store.retain(listed, min(versions))
-    telemetry.LOST_DELETES.labels(store.resource.kind).inc(len(vanished))
-    return Repair(tuple(sorted(vanished)), missing)
-
-
-def _uid(store: Store[Any], name: Name) -> str:
-    entry = store.entry(*name)
-    return entry.uid if entry else ""
-
-
-async def _list_metadata(
-    session: Session, store: Store[Any], namespace: str | None, listed: dict[Name, str]
-) -> int:
-    where = store.resource.all(namespace)
-    query = {"limit": str(PAGE)}
-    while True:
-        page = await session.page(where, query, accept=METADATA_LIST)
-        listed.update((name_of(raw), raw["metadata"].get("uid", "")) for raw in page.items)
-        if not page.next:
-            return int(page.resource_version)
-        query["continue"] = page.next

@@ -93,8 +93,8 @@ class LiveCluster:
         engine = self._caches.engines.get("", name) or built_in().get(name)
         own = {one.metadata.name for one in self._caches.engines}
         pods = tuple(self._placed(pod) for pod in self._caches.pods.by("model", family))
-        revisions = (one.facts for one in self._children("ControllerRevision", family))
-        deployments = (one.facts for one in self._children("Deployment", family))
+        revisions = (one.facts for one in self._children("ControllerRevision", model))
+        deployments = (one.facts for one in self._children("Deployment", model))
         now = self.now()
         return Observed(
             now=now,
@@ -109,21 +109,24 @@ class LiveCluster:
             ),
             deployments={one.revision: one for one in deployments if isinstance(one, Deployment)},
             pods=pods,
-            route=self._route(family),
+            route=self._route(model),
             claims=self._caches.claims_of_others(key_of(model)),
             in_flight=self._load.in_flight(key_of(model), now),
             lost_nodes=frozenset(one.node for one in pods if one.node and self._lost(one.node)),
         )
 
-    def _route(self, family: children.Family) -> str | None:
+    def _route(self, model: Model) -> str | None:
         """Return the revision that the Service is bound to, if it is bound to one."""
-        for service in self._children("Service", family):
+        for service in self._children("Service", model):
             selector: dict[str, str] = service.manifest()["spec"].get("selector") or {}
             return selector.get(labels.REVISION)
         return None
 
-    def _children(self, kind: str, family: children.Family) -> list[Child]:
-        return self._caches.children[kind].by("model", family)
+    def _children(self, kind: str, model: Model) -> list[Child]:
+        """Return what this Model controls, or has left behind; labels alone prove nothing."""
+        family = (model.metadata.namespace, model.metadata.name)
+        found = self._caches.children[kind].by("model", family)
+        return [one for one in found if one.is_of(model)]
 
     def _placed(self, pod: Pod) -> Pod:
         if pod.node is None or not pod.requests:

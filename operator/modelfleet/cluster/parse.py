@@ -45,7 +45,7 @@ def pod(raw: Raw) -> Pod:
         namespace=sys.intern(meta["namespace"]),
         name=meta["name"],
         uid=meta.get("uid", ""),
-        model=own.get(labels.MODEL, ""),
+        model=_model_of(meta, own),
         revision=sys.intern(own.get(labels.REVISION, "")),
         serving=own.get(labels.SERVING) == "true",
         node=sys.intern(spec["nodeName"]) if spec.get("nodeName") else None,
@@ -67,6 +67,19 @@ def pod(raw: Raw) -> Pod:
         waiting=_waiting(engine),
         last_exit=_last_exit(engine),
     )
+
+
+def _model_of(meta: Raw, own: Mapping[str, str]) -> str:
+    """Return the Model whose replica a pod is, or nothing.
+
+    Labels alone prove nothing: a debug copy of a pod has them too. A replica's controller is the
+    ReplicaSet of its revision's Deployment.
+    """
+    model = own.get(labels.MODEL, "")
+    family = f"{model}-{own.get(labels.REVISION, '')}-"
+    owners = (one for one in meta.get("ownerReferences") or () if one.get("controller"))
+    ours = any(one["kind"] == "ReplicaSet" and one["name"].startswith(family) for one in owners)
+    return model if ours else ""
 
 
 def _engine_status(status: Raw) -> Raw:

@@ -162,6 +162,7 @@ class Store(Generic[T]):
             keys = self._keys(value)
         except Exception as error:
             self._report(raw, error)
+            self._remove(name, version)  # what we knew of it is not so any more
             return
         self._entries[name] = Entry(version, str(raw["metadata"].get("uid", "")), value)
         self._tombstones.pop(name, None)

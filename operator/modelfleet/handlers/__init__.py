@@ -1,1 +1,1 @@
-"""kopf: subscriptions to our kinds. Each handler passes an event on and wakes a key."""
+"""kopf: subscriptions to our kinds. Each handler wakes a key, and the loop looks at the world."""

@@ -15,4 +15,4 @@ def register(registry: kopf.OperatorRegistry) -> None:
 
 async def engine_changed(event: kopf.RawEvent, memo: Feed, **_: Any) -> None:
     """An Engine is looked at, and so is every Model that names it."""
-    memo.pass_on("Engine", event)
+    memo.wake("Engine", event)

@@ -4,22 +4,21 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-Sink = Callable[[str, str, Mapping[str, Any]], None]
-"""Takes the kind, the event's type (`""` for what was there at the start) and the object."""
+from modelfleet.plan.world import Key
 
 
 class Feed:
-    """kopf's memo. Its handlers run in kopf's own loop; the objects go over to the main loop."""
+    """kopf's memo. Its handlers run in kopf's own loop; the keys go over to the main loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
-        self._loop, self._sink = loop, sink
+    def __init__(self, loop: asyncio.AbstractEventLoop, wake: Callable[[Key], None]) -> None:
+        self._loop, self._wake = loop, wake
 
-    def pass_on(self, kind: str, event: Mapping[str, Any]) -> None:
-        """Hand an event to the main loop. Safe from any thread; nothing is done after its end."""
+    def wake(self, kind: str, event: Mapping[str, Any]) -> None:
+        """Have an object looked at. Safe from any thread; nothing is done after the loop's end."""
+        metadata = event["object"]["metadata"]
+        key = Key(kind, metadata.get("namespace") or "", metadata["name"])
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(
-                self._sink, kind, event.get("type") or "", event["object"]
-            )
+            self._loop.call_soon_threadsafe(self._wake, key)
 
     def __copy__(self) -> "Feed":
         """kopf copies the memo for each object; the bridge stays the same."""

@@ -15,4 +15,4 @@ def register(registry: kopf.OperatorRegistry) -> None:
 
 async def pool_changed(event: kopf.RawEvent, memo: Feed, **_: Any) -> None:
     """A pool is looked at, and so is every Model that may use it."""
-    memo.pass_on("GPUNodePool", event)
+    memo.wake("GPUNodePool", event)

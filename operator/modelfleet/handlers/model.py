@@ -15,4 +15,4 @@ def register(registry: kopf.OperatorRegistry) -> None:
 
 async def model_changed(event: kopf.RawEvent, memo: Feed, **_: Any) -> None:
     """A spec, a status or a deletion: whatever it was, look at it."""
-    memo.pass_on("Model", event)
+    memo.wake("Model", event)

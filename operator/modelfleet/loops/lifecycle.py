@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from modelfleet import clock, telemetry
-from modelfleet.cluster import errors
 from modelfleet.cluster.apply import Applier
 from modelfleet.cluster.caches import CHILDREN, OURS, Caches
-from modelfleet.cluster.customs import prime
 from modelfleet.cluster.events import Recorder
-from modelfleet.cluster.informer import Informer, Scope, repair
+from modelfleet.cluster.informer import Informer, Scope
 from modelfleet.cluster.lease import LeaseClient
 from modelfleet.cluster.live import LiveCluster
 from modelfleet.cluster.session import Session
@@ -43,11 +41,7 @@ WORST_LAG = 20.0
 
 
 class Shell(Protocol):
-    """What brings the events of our own kinds: kopf."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether events come."""
+    """What wakes keys besides the informers: kopf."""
 
     def start(self) -> None:
         """Start to bring them."""
@@ -105,6 +99,7 @@ class Operator:
     def _watches(self) -> list[Informer[Any]]:
         ours = Scope(labels=OURS)
         stores: list[tuple[Any, Scope]] = [
+            *((store, Scope()) for store in self._caches.customs().values()),
             (self._caches.pods, Scope()),
             (self._caches.nodes, Scope()),
             *((self._caches.children[kind.kind], ours) for kind in CHILDREN),
@@ -161,7 +156,6 @@ class Operator:
         await self._gained.wait()
         for informer in self._informers:
             await informer.synced.wait()
-        await self._prime()
         self._parts.shell.start()
         self._working = True
         logger.info("working", extra={"models": len(self._caches.models)})
@@ -173,29 +167,10 @@ class Operator:
     async def _reconcile(self, key: Key) -> Any:
         return await reconcile(key, self._cluster)
 
-    async def _prime(self) -> None:
-        """List our kinds before the first decision, so that no Model misses a pool that is."""
-        for kind in ("Engine", "GPUNodePool", "Model"):
-            store = self._caches.customs()[kind]
-            await self._patiently(prime, store)
-
-    async def _patiently(self, ask: Any, store: Any) -> Any:
-        while True:
-            try:
-                return await ask(self._session, store, self._settings.namespaces)
-            except errors.ApiError as error:
-                extra = {"kind": store.resource.kind, "error": str(error)}
-                logger.warning("our kinds cannot be listed; are the CRDs installed?", extra=extra)
-                await asyncio.sleep(self._settings.retry_seconds)
-
     async def _resync(self) -> None:
-        """Repair what kopf lost, and look at everything once in a while, spread over the time."""
+        """Look at everything once in a while, spread over the time."""
         while True:
             await asyncio.sleep(self._settings.resync_seconds)
-            for store in self._caches.customs().values():
-                found = await self._patiently(repair, store)
-                if found.missing:
-                    await self._patiently(prime, store)
             self._wake_all()
 
     def _wake_all(self) -> None:
@@ -263,4 +238,4 @@ class Operator:
         """A standby is ready too: it is there to take over."""
         if not self._gained.is_set():
             return None
-        return None if self._working and self._parts.shell.ready else "not working yet"
+        return None if self._working else "not working yet"

@@ -101,8 +101,8 @@ def pin_unknown(model: Model, seen: Observed) -> Problem | None:
 
 
 def engine_unknown(model: Model, seen: Observed) -> Problem | None:
-    """Name the engines that there are. A pinned revision was rendered long ago and needs none."""
-    if seen.engine is not None or model.spec.rollout.pin_revision:
+    """Name the engines that there are. A kept revision was rendered long ago and needs none."""
+    if seen.engine is not None or is_kept(model, seen):
         return None
     known = ", ".join(seen.known_engines)
     name = model.spec.engine.name
@@ -113,7 +113,7 @@ def engine_unknown(model: Model, seen: Observed) -> Problem | None:
 
 def engine_unusable(model: Model, seen: Observed) -> Problem | None:
     """Say what the engine cannot do with this spec."""
-    if seen.engine is None or model.spec.rollout.pin_revision:
+    if seen.engine is None or is_kept(model, seen):
         return None
     return engine_plan.why_unusable(model, seen.engine)
 
@@ -136,6 +136,12 @@ CHECKS: tuple[Callable[[Model, Observed], Problem | None], ...] = (
 def why_impossible(model: Model, seen: Observed) -> Problem | None:
     """Return the first reason why this spec cannot be carried out, or None."""
     return next((why for check in CHECKS if (why := check(model, seen))), None)
+
+
+def is_kept(model: Model, seen: Observed) -> bool:
+    """Return whether the wanted revision has its pod template already."""
+    wanted = model.spec.rollout.pin_revision or revision.hash_for(model)
+    return any(one.hash == wanted for one in seen.revisions)
 
 
 def wanted_revision(model: Model, seen: Observed) -> Revision:
@@ -188,14 +194,14 @@ def _shrinking_first(
     """Return the Deployments to write, those that make room before those that take it.
 
     A crash in between then leaves room that is seen; the reverse would leave a pod that waits for
-    room which nobody makes any more. Without such need, an emptied Deployment is only deleted.
+    room which nobody makes any more. An emptied Deployment is written too: it is deleted only when
+    its pods are gone, since a disruption budget cannot count pods without a controller.
     """
     asked = {one: live.replicas for one, live in seen.deployments.items()}
-    grows = any(count > asked.get(one, 0) for one, count in rollout.replicas.items())
     written = [
         (one, count)
         for one, count in sorted(rollout.replicas.items())
-        if count or (wanted and one == wanted.hash) or (grows and asked.get(one))
+        if count or (wanted and one == wanted.hash) or asked.get(one)
     ]
     return sorted(written, key=lambda one: one[1] >= asked.get(one[0], 0))
 
@@ -208,8 +214,9 @@ def leftovers(
         return
     namespace = model.metadata.namespace
     live = {wanted.hash} | {one for one, replicas in rollout.replicas.items() if replicas}
+    busy = {pod.revision for pod in seen.pods if not pod.finished}
     for revision_hash, deployment in sorted(seen.deployments.items()):
-        if revision_hash not in live:
+        if revision_hash not in live | busy and not deployment.replicas:
             yield Ref("Deployment", namespace, deployment.name, deployment.uid)
     kept = live | {model.status.stable_revision, *(pod.revision for pod in seen.pods)}
     idle = [one for one in seen.revisions if one.hash not in kept]

@@ -62,11 +62,12 @@ def a_pod(
     name: str = "chat-1", node: str | None = "n1", model: str | None = "chat"
 ) -> dict[str, Any]:
     limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
-    own = {labels.MODEL: model} if model else {}
+    own = {labels.MODEL: model, labels.REVISION: "abc"} if model else {}
+    owner = {"kind": "ReplicaSet", "name": f"{model}-abc-5d4f", "controller": True}
     return {
         "kind": "Pod",
         "apiVersion": "v1",
-        "metadata": {"name": name, "namespace": TEAM, "labels": own},
+        "metadata": {"name": name, "namespace": TEAM, "labels": own, "ownerReferences": [owner]},
         "spec": {"containers": [{"name": "engine", **limits}], "nodeName": node},
         "status": {},
     }

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from modelfleet.cluster.informer import DOUBTS, Informer, Pace, Scope, repair
+from modelfleet.cluster.informer import DOUBTS, Informer, Pace, Scope
 from modelfleet.cluster.rest import NODES, PODS
 from modelfleet.cluster.session import Limits, Session
 from modelfleet.cluster.store import Store
@@ -267,34 +267,6 @@ async def test_how_long_the_server_has_been_silent(api, session):
         api.deafen()
         now[0] += 60
         assert informer.silent_for() >= 60
-
-
-async def test_repair_drops_what_nobody_told_was_gone(api, session):
-    create(api, "stays")
-    create(api, "vanishes")
-    create(api, "replaced")
-    store = a_store()
-    for name in ("stays", "vanishes", "replaced"):
-        store.feed(None, api.objects.get(PODS, "team", name))
-    delete(api, "vanishes")
-    delete(api, "replaced")
-    create(api, "replaced")
-    create(api, "untold")
-
-    found = await repair(session, store)
-
-    assert found.vanished == (("team", "vanishes"),)
-    assert found.missing == (("team", "replaced"), ("team", "untold"))
-    assert names(store) == {"stays", "replaced"}
-
-
-async def test_repair_looks_only_into_the_namespaces_it_is_told(api, session):
-    create(api, "here")
-    create(api, "there", namespace="away")
-
-    found = await repair(session, a_store(), ("team",))
-
-    assert found.missing == (("team", "here"),)
 
 
 def test_watches_that_fail_are_spaced_ever_wider_up_to_a_limit():

@@ -48,6 +48,9 @@ def a_pod(status: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
                 "modelfleet.dev/revision": "abc",
                 "modelfleet.dev/serving": "true",
             },
+            "ownerReferences": [
+                {"kind": "ReplicaSet", "name": "chat-abc-5d4f", "controller": True}
+            ],
         },
         "spec": {"containers": [{"name": "engine"}], **spec},
     }
@@ -405,3 +408,12 @@ def test_a_kept_revision_has_its_template() -> None:
 )
 def test_instants_have_a_time_zone(text: str | None, instant: datetime | None) -> None:
     assert parse.instant(text) == instant
+
+
+def test_labels_alone_make_no_replica():
+    copy = a_pod(READY)
+    copy["metadata"]["ownerReferences"] = []
+    other = a_pod(READY)
+    other["metadata"]["ownerReferences"][0]["name"] = "chat-xyz-5d4f"
+
+    assert parse.pod(copy).model == parse.pod(other).model == ""

@@ -178,7 +178,7 @@ def test_a_subscriber_that_fails_does_not_keep_the_others_from_hearing(store):
     assert told == ["a"]
 
 
-def test_an_object_that_makes_no_sense_is_reported_and_skipped():
+def test_an_object_that_makes_no_sense_any_more_is_reported_and_not_known_as_it_was():
     reported = []
     store = Store(PODS, label, on_unparsable=lambda raw, _: reported.append(raw))
     store.feed("ADDED", pod(1))
@@ -186,6 +186,9 @@ def test_an_object_that_makes_no_sense_is_reported_and_skipped():
     store.feed("MODIFIED", stored(PODS, "p", 2))
 
     assert [raw["metadata"]["resourceVersion"] for raw in reported] == ["2"]
+    assert store.get("team", "p") is None
+
+    store.feed("MODIFIED", pod(3))
     assert store.get("team", "p") == "a"
 
 

@@ -20,7 +20,10 @@ def service_for(model: Model, route: str | None = None) -> Manifest:
         "kind": "Service",
         "metadata": metadata_for(model, names.service(model)),
         "spec": {
+            "type": "ClusterIP",
             "selector": selector,
+            "sessionAffinity": "None",
+            "publishNotReadyAddresses": False,
             "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
         },
     }
