@@ -21,6 +21,7 @@ from modelfleet.loops import logs
 from modelfleet.loops.leader import identity_of
 from modelfleet.loops.lifecycle import Operator, Parts
 from modelfleet.loops.load import Load
+from modelfleet.loops.probes import PortTaken
 from modelfleet.loops.workqueue import WorkQueue
 from modelfleet.servers.client import Client
 from modelfleet.settings import Settings, from_environment
@@ -46,7 +47,11 @@ def operator(**flags: Any) -> None:
     except kubeconfig.ConfigError as error:
         sys.exit(str(error))
     logs.configure(settings.log_level, settings.log_format)
-    sys.exit(uvloop.run(serve(settings, connection)))
+    try:
+        code = uvloop.run(serve(settings, connection))
+    except PortTaken as error:
+        sys.exit(f"--metrics-address {settings.metrics_address}: {error}")
+    sys.exit(code)
 
 
 async def serve(settings: Settings, connection: kubeconfig.Connection) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 PREFIX = "MODELFLEET_"
 
@@ -12,6 +12,13 @@ def _split(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _host_and_port(address: str) -> str:
+    port = address.rpartition(":")[2]
+    if ":" not in address or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"write host:port, not {address!r}")
+    return address
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
@@ -39,7 +46,7 @@ class Settings(BaseModel):
     retry_seconds: Annotated[float, Field(gt=0)] = 2.0
     identity: str = ""
     """This process among the candidates; the pod's name. Empty: the host's name."""
-    metrics_address: str = "0.0.0.0:8080"
+    metrics_address: Annotated[str, AfterValidator(_host_and_port)] = "0.0.0.0:8080"
     resync_seconds: Annotated[float, Field(gt=0)] = 300.0
     """How often every object is looked at, whatever happened."""
     request_seconds: Annotated[float, Field(gt=0)] = 30.0

@@ -98,7 +98,11 @@ class Operator:
         return sum(float(line.rpartition(" ")[2]) for line in rows)
 
     def __enter__(self) -> Self:
-        return self.start().ready()
+        try:
+            return self.start().ready()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(self, *_: object) -> None:
         if self.process and self.process.poll() is None:

@@ -65,7 +65,14 @@ def from_files(paths: Iterable[Path], context: str = "") -> Connection:
 
     Of several files the first to name a thing wins, as for kubectl.
     """
-    return from_documents([_read(path) for path in paths if path.exists()], context)
+    named = list(paths)
+    found = [path for path in named if path.exists()]
+    if not found:
+        raise ConfigError(
+            f"no kubeconfig: {', '.join(map(str, named))} does not exist; "
+            "give --kubeconfig or set KUBECONFIG"
+        )
+    return from_documents([_read(path) for path in found], context)
 
 
 def from_documents(documents: Iterable[Mapping[str, Any]], context: str = "") -> Connection:

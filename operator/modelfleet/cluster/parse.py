@@ -7,9 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modelfleet.api import labels
+from modelfleet.cluster.covers import quantity
 from modelfleet.plan.world import Deployment, Exit, Node, Pod, Revision, Waiting
 
 Raw = Mapping[str, Any]
+
+MOST = 1_000_000
+"""No node has so many; what says so is a mistake, and sums must fit the status."""
 
 TAKING_IN = timedelta(seconds=2)
 """The kubelet's own time from a pod's `startTime` to its first conditions; timestamps have whole
@@ -24,12 +28,14 @@ def instant(text: str | None) -> datetime | None:
 def extended(resources: Mapping[str, Any] | None) -> tuple[tuple[str, int], ...]:
     """Return the extended resources (GPUs and the like) of a resource list.
 
-    Kubernetes takes only whole numbers of them; anything else there is somebody's mistake.
+    Kubernetes takes only whole numbers of them, canonically 1k for 1000; anything else there is
+    somebody's mistake.
     """
+    counted = ((name, quantity(str(amount))) for name, amount in sorted((resources or {}).items()))
     return tuple(
-        (sys.intern(name), int(amount))
-        for name, amount in sorted((resources or {}).items())
-        if "/" in name and str(amount).isdigit()
+        (sys.intern(name), min(int(amount), MOST))
+        for name, amount in counted
+        if "/" in name and amount is not None and amount >= 0 and amount == int(amount)
     )
 
 

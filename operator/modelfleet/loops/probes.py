@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+
+class PortTaken(Exception):
+    """Nobody can be answered at this address."""
+
+
 Check = Callable[[], str | None]
 """Returns what is wrong, or None."""
 
@@ -26,11 +31,15 @@ class Probes:
         return app
 
     async def serve(self, address: str) -> web.AppRunner:
-        """Listen on `host:port`. Raises OSError if the port is taken."""
+        """Listen on `host:port`. Raises PortTaken."""
         host, _, port = address.rpartition(":")
         runner = web.AppRunner(self.app(), access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
+        try:
+            await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise PortTaken(error.strerror or str(error)) from error
         return runner
 
     @staticmethod
