@@ -78,8 +78,10 @@ async def test_a_model_that_is_edited_thirty_times_ends_at_the_last_edit(
 
     last = await client.until_ready(namespace, "chat")
 
-    deployment = await only(client, "Deployment", namespace)
-    assert deployment["metadata"]["labels"]["modelfleet.dev/revision"] == revision_of(last)
+    (asked,) = [
+        one for one in await client.list("Deployment", namespace, OURS) if one["spec"]["replicas"]
+    ]
+    assert asked["metadata"]["labels"]["modelfleet.dev/revision"] == revision_of(last)
 
 
 async def test_a_tampered_status_is_written_anew(client: Client, namespace: str) -> None:

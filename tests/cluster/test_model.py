@@ -115,8 +115,9 @@ async def test_changed_arguments_make_a_new_revision_and_labels_do_not(
     )
 
     second = found["status"]["currentRevision"]
-    (deployment,) = await client.list("Deployment", namespace, OURS)
-    assert deployment["metadata"]["labels"]["modelfleet.dev/revision"] == second
+    deployments = await client.list("Deployment", namespace, OURS)
+    (asked,) = [one for one in deployments if one["spec"]["replicas"]]
+    assert asked["metadata"]["labels"]["modelfleet.dev/revision"] == second
     assert len(await client.list("ControllerRevision", namespace, OURS)) == 2
 
 

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     TERMINATING = "Terminating"
     NODE_LOST = "NodeLost"
     RESTARTING = "Restarting"
+    HELD_UP = "HeldUp"
     # A person must act
     PAUSED = "Paused"
     INVALID_SPEC = "InvalidSpec"

@@ -18,6 +18,7 @@ from modelfleet.cluster.reporter import Reporter
 from modelfleet.cluster.session import METADATA, Session
 from modelfleet.engines import built_in
 from modelfleet.plan.leaving import LEAVES
+from modelfleet.plan.status import held_up_status_for
 from modelfleet.plan.world import (
     Deployment,
     EnginePlan,
@@ -222,6 +223,13 @@ class LiveCluster:
         """Write the status if a user would act on the difference. Return when to look again."""
         (self._caches.waiting.add if plan.waits_for_capacity else self._caches.waiting.discard)(key)
         return await self._reporter.model(key, model, plan)
+
+    async def report_held_up(self, key: Key, error: str) -> None:
+        """Tell why nothing comes of a Model, where that lasts. Raises ApiError."""
+        model = self.model(key) if key.kind == "Model" else None
+        if isinstance(model, Model):
+            status = held_up_status_for(model, error, self.now())
+            await self._reporter.model(key, model, Plan(status=status))
 
     async def report_pool(self, key: Key, pool: Pool, plan: PoolPlan) -> None:
         """Write a pool's status if it differs."""

@@ -3,10 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol
 
 from modelfleet import clock, telemetry
+from modelfleet.cluster import errors
 from modelfleet.cluster.apply import Applier
 from modelfleet.cluster.caches import CHILDREN, OURS, Caches
 from modelfleet.cluster.events import Recorder
@@ -26,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 LOST_LEADERSHIP = 3
 """Exit code: another replica leads now. The kubelet starts us again, as its standby."""
+
+MANY_FAILURES = 4
+"""Failures in a row, some 3 s, after which users are told; they need not hear of passing ones."""
 
 LONGEST_TURN = 120.0
 """Seconds after which a reconcile hangs rather than waits: requests give up long before."""
@@ -164,8 +170,14 @@ class Operator:
             group.create_task(self._parts.load.run())
             group.create_task(self._resync())
 
-    async def _reconcile(self, key: Key) -> Any:
-        return await reconcile(key, self._cluster)
+    async def _reconcile(self, key: Key) -> timedelta | None:
+        try:
+            return await reconcile(key, self._cluster)
+        except errors.Unavailable as error:
+            if self._queue.failures(key) >= MANY_FAILURES:
+                with suppress(errors.ApiError):
+                    await self._cluster.report_held_up(key, str(error))
+            raise
 
     async def _resync(self) -> None:
         """Look at everything once in a while, spread over the time."""

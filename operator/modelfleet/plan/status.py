@@ -89,6 +89,26 @@ def unreadable_status_for(broken: Unreadable, now: datetime) -> ModelStatus:
     )
 
 
+def held_up_status_for(model: Model, error: str, now: datetime) -> ModelStatus:
+    """Return the status of a Model whose children cannot be written for some time.
+
+    One that is ready stays so: what could not be written may not matter to its users.
+    """
+    old, generation = model.status, model.metadata.generation
+    if old.observed_generation == generation and (ConditionType.READY, "True") in _truths(
+        old.conditions
+    ):
+        return old
+    message = f"writing fails for now: {quoted(error, 700)}. It is tried again by itself"
+    verdict = Verdict(Reason.HELD_UP, message, ConditionType.RECONCILING)
+    return old.model_copy(
+        update={
+            "observed_generation": generation,
+            "conditions": conditions_for(verdict, generation, old.conditions, now),
+        }
+    )
+
+
 def notices_for(old: ModelStatus, new: ModelStatus) -> tuple[Notice, ...]:
     """Return the events of this change: ready, or a person is needed. Phases are no events."""
     return notices_between(old.conditions, new.conditions)
