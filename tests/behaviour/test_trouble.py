@@ -336,6 +336,25 @@ def test_a_child_of_another_owner_is_never_taken_over(cluster: FakeCluster) -> N
     cluster.delete("Service", "chat")
 
 
+def test_labels_alone_make_nothing_ours(cluster: FakeCluster) -> None:
+    """Somebody copied a Deployment with all its labels and changed the name."""
+    cluster.create(model(TEAM, resources=GPU))
+    cluster.settle()
+    copied = cluster.get("Deployment", f"chat-{cluster.status().current_revision}")
+    metadata = {**copied["metadata"], "name": "copy", "ownerReferences": []}
+    for left_out in ("uid", "resourceVersion", "generation", "creationTimestamp"):
+        del metadata[left_out]
+    cluster.create({**copied, "metadata": metadata})
+    cluster.settle()
+
+    cluster.spec(engine={"name": "vllm", "args": ["--seed=2"]})
+    cluster.settle()
+
+    assert cluster.get("Deployment", "copy")["spec"]["replicas"] == 1
+    assert is_ready(cluster)
+    assert (cluster.status().replicas, len(cluster.world.of(rest.DEPLOYMENTS))) == (1, 2)
+
+
 # --- what cannot be carried out --------------------------------------------------------------
 
 

@@ -4,7 +4,8 @@ Objects are those that an API server would hold, and pass through the operator's
 caches, requests and clocks are not there.
 """
 
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -15,7 +16,7 @@ from modelfleet.api import labels
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
 from modelfleet.api.v1alpha1.model import Model
-from modelfleet.cluster import customs, errors, parse, rest
+from modelfleet.cluster import children, customs, errors, parse, rest
 from modelfleet.engines import built_in
 from modelfleet.plan.leaving import LEAVES
 from modelfleet.plan.world import (
@@ -113,7 +114,7 @@ class FakeCluster(FakeKubernetes):
         return self.world.parsed(customs.model, found) if found else None
 
     def observe(self, model: Model) -> Observed:
-        family = self.children(model.metadata.name)
+        family = self._family(model)
         engines = {**self.engines, **self._engine_objects()}
         pods = tuple(self._placed(pod) for pod in self.pods(model.metadata.name))
         return Observed(
@@ -128,6 +129,11 @@ class FakeCluster(FakeKubernetes):
             claims=tuple(one for key, one in self.claims.items() if key != _key_of(model)),
             lost_nodes=frozenset(pod.node for pod in pods if pod.node and self._lost(pod.node)),
         )
+
+    def _family(self, model: Model) -> Family:
+        found = self.children(model.metadata.name).items()
+        known = ((key, raw, self.world.parsed(children.child, raw)) for key, raw in found)
+        return {key: raw for key, raw, child in known if child.is_of(model)}
 
     def _revisions(self, family: Family) -> tuple[Revision, ...]:
         raw = (one for (kind, _), one in family.items() if kind == "ControllerRevision")
@@ -192,8 +198,9 @@ class FakeCluster(FakeKubernetes):
                 "annotations": {DELETION_COST: str(LEAVES) if mark.leaves else None},
             }
         }
-        self._die_sometimes()
-        self.world.merge(rest.PODS, (mark.namespace, mark.name), body, manager=labels.FIELD_MANAGER)
+        with self._counted():
+            name = (mark.namespace, mark.name)
+            self.world.merge(rest.PODS, name, body, manager=labels.FIELD_MANAGER)
 
     def _apply(self, model: Model, manifest: Manifest) -> None:
         resource, meta = rest.resource_of(manifest), manifest["metadata"]
@@ -204,21 +211,26 @@ class FakeCluster(FakeKubernetes):
         version = live["metadata"]["resourceVersion"] if live else ""
         if self._applied.get((resource.kind, name)) == (manifest, version):
             return  # the same apply to the same object changes nothing
-        self._die_sometimes()
         body = orjson.loads(orjson.dumps(manifest))
-        found, _ = self.world.apply(resource, name, body, labels.FIELD_MANAGER, force=True)
-        self._applied[resource.kind, name] = (manifest, found["metadata"]["resourceVersion"])
+        with self._counted():
+            found, _ = self.world.apply(resource, name, body, labels.FIELD_MANAGER, force=True)
+            self._applied[resource.kind, name] = (manifest, found["metadata"]["resourceVersion"])
 
     def _delete(self, ref: Ref) -> None:
-        found = self.world.find(rest.BY_KIND[ref.kind], ref.namespace, ref.name)
+        resource, name = rest.BY_KIND[ref.kind], (ref.namespace, ref.name)
+        found = self.world.find(resource, *name)
         if found and found["metadata"]["uid"] == ref.uid:
-            self._die_sometimes()
-            self.world.delete(rest.BY_KIND[ref.kind], (ref.namespace, ref.name))
+            with self._counted():
+                self.world.delete(resource, name)
 
-    def _die_sometimes(self) -> None:
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a write if it changes the world; end the look after the last one allowed."""
+        before = self.world.version
+        yield
+        self._writes += self.world.version != before
         if self.most_writes is not None and self._writes >= self.most_writes:
             raise errors.Unavailable("killed by the test")
-        self._writes += 1
 
     # --- reporting ----------------------------------------------------------------
 
@@ -241,11 +253,11 @@ class FakeCluster(FakeKubernetes):
     def _report(self, key: Key, old: object, plan: Plan | PoolPlan | EnginePlan) -> None:
         if plan.status == old:
             return
-        self._die_sometimes()
         body = {"status": plan.status.model_dump(mode="json", by_alias=True)}
         name = (key.namespace, key.name)
-        self.world.merge(rest.BY_KIND[key.kind], name, body, "status", labels.FIELD_MANAGER)
-        self.notices += plan.notices
+        with self._counted():
+            self.world.merge(rest.BY_KIND[key.kind], name, body, "status", labels.FIELD_MANAGER)
+            self.notices += plan.notices
 
 
 def a_cluster(**pools: Iterable[int]) -> FakeCluster:
