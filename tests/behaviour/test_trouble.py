@@ -46,7 +46,7 @@ def is_ready(cluster: FakeCluster) -> bool:
 @pytest.mark.parametrize(
     ("fault", "reason", "remedy"),
     [
-        (IMAGE_NOT_FOUND, "ImageNotFound", "Correct spec.image of Engine vllm"),
+        (IMAGE_NOT_FOUND, "ImageNotFound", "Correct spec.engine.image (now that of Engine vllm)"),
         (IMAGE_UNAUTHORIZED, "ImageUnauthorized", "spec.podTemplate.imagePullSecrets"),
         (SECRET_MISSING, "ContainerConfigError", "Create that Secret"),
         (OUT_OF_MEMORY, "OutOfMemory", "Raise spec.resources.memory"),

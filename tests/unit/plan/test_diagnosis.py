@@ -197,7 +197,7 @@ def test_an_image_that_is_never_tried(pod: Pod) -> None:
 def test_the_remedy_names_the_field_that_chooses_the_image() -> None:
     absent = pull("not found")
 
-    assert "Correct spec.image of Engine vllm, or push" in why(absent).message
+    assert "Correct spec.engine.image (now that of Engine vllm), or push" in why(absent).message
     mine = why(absent, engine={"name": "vllm", "image": IMAGE})
     assert "Correct spec.engine.image, or push" in mine.message
 

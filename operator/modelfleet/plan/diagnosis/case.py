@@ -58,7 +58,7 @@ class Case:
     def image_field(self) -> str:
         """Where the image is chosen."""
         engine = self.model.spec.engine
-        return "spec.engine.image" if engine.image else f"spec.image of Engine {engine.name}"
+        return f"spec.engine.image{'' if engine.image else f' (now that of Engine {engine.name})'}"
 
     def those(self, pods: Sequence[Pod]) -> str:
         """Return whom a message is about: how many, and one of them by name."""
