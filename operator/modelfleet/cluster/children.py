@@ -4,7 +4,7 @@
 never compares (managedFields, status), and is parsed when it is looked at.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import orjson
 
 from modelfleet.api import labels
 from modelfleet.api.v1alpha1.model import Model
-from modelfleet.cluster import parse
+from modelfleet.cluster import parse, rest
 from modelfleet.plan.world import Deployment, Ref, Revision
 
 Family = tuple[str, str]
@@ -39,7 +39,14 @@ class Child:
     owner: Owner | None
     terminating: bool
     body: bytes
-    facts: Deployment | Revision | None = None
+    deployment: Deployment | None = None
+    """What a Deployment says of itself; its status is not in the body."""
+
+    @property
+    def facts(self) -> Deployment | Revision | None:
+        """Return what decisions need. A revision's template is large, and parsed when asked for."""
+        is_revision = self.ref.kind == rest.CONTROLLER_REVISIONS.kind
+        return parse.revision(self.manifest()) if is_revision else self.deployment
 
     @property
     def family(self) -> Family:
@@ -50,8 +57,9 @@ class Child:
         """Whether this Model controls it, or nobody does and it has a child's exact name."""
         if self.owner is not None:
             return self.owner.uid == model.metadata.uid
-        revision = self.facts.revision if isinstance(self.facts, Deployment) else ""
-        revision = self.facts.hash if isinstance(self.facts, Revision) else revision
+        facts = self.facts
+        revision = facts.revision if isinstance(facts, Deployment) else ""
+        revision = facts.hash if isinstance(facts, Revision) else revision
         name = model.metadata.name
         return self.ref.name == (f"{name}-{revision}" if revision else name)
 
@@ -66,16 +74,9 @@ class Child:
         return parsed
 
 
-FACTS: Mapping[str, Callable[[dict[str, Any]], Deployment | Revision]] = {
-    "Deployment": parse.deployment,
-    "ControllerRevision": parse.revision,
-}
-
-
 def child(raw: dict[str, Any]) -> Child:
     """Parse a child of ours. Raises KeyError where it is none."""
     meta, kind = raw["metadata"], raw["kind"]
-    facts = FACTS.get(kind)
     return Child(
         ref=Ref(kind, meta["namespace"], meta["name"], meta["uid"]),
         version=meta["resourceVersion"],
@@ -83,7 +84,7 @@ def child(raw: dict[str, Any]) -> Child:
         owner=owner(raw),
         terminating="deletionTimestamp" in meta,
         body=_slim(raw),
-        facts=facts(raw) if facts else None,
+        deployment=parse.deployment(raw) if kind == rest.DEPLOYMENTS.kind else None,
     )
 
 
@@ -98,4 +99,5 @@ def owner(raw: Mapping[str, Any]) -> Owner | None:
 def _slim(raw: Mapping[str, Any]) -> bytes:
     meta = {key: value for key, value in raw["metadata"].items() if key != "managedFields"}
     kept = {key: value for key, value in raw.items() if key != "status"}
-    return orjson.dumps(kept | {"metadata": meta})
+    # orjson's bytes keep the memory that it wrote into, some KiB more than they hold: copy them.
+    return bytes(memoryview(orjson.dumps(kept | {"metadata": meta})))
