@@ -56,6 +56,7 @@ def test_pods_of_any_owner_are_counted_until_they_are_gone(cluster: FakeCluster)
 
     cluster.settle()
     assert gpus(cluster)["allocated"] == 3
+    assert [one.reason for one in cluster.notices].count("PoolReady") == 1
 
 
 def test_a_node_that_is_lost_or_cordoned_has_no_free_gpu(cluster: FakeCluster) -> None:

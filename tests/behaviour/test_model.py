@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from modelfleet.api import labels
-from modelfleet.api.conditions import Reason
+from modelfleet.api.conditions import Reason, timestamp
 from support.fake_cluster import FakeCluster
 from support.fake_kubernetes import TEAM
 from support.manifests import model
@@ -186,6 +186,27 @@ def test_without_deployment_controllers_scaling_waits(cluster: FakeCluster) -> N
     ready = cluster.condition("Model", "chat")
     assert ready
     assert (ready.status, ready.reason) == ("False", "Creating")
+
+
+def test_a_condition_tells_since_when_it_is_so(cluster: FakeCluster) -> None:
+    served(cluster)
+    first = cluster.condition("Model", "chat")
+    cluster.advance(3600)
+
+    cluster.spec(license="apache-2.0")
+    cluster.settle()
+    same = cluster.condition("Model", "chat")
+    assert first
+    assert same
+    assert same.observed_generation == 2
+    assert same.last_transition_time == first.last_transition_time
+
+    cluster.spec(replicas=2)
+    cluster.step()
+    cluster.look()
+    other = cluster.condition("Model", "chat")
+    assert other
+    assert (other.status, other.last_transition_time) == ("False", timestamp(cluster.clock))
 
 
 # --- what makes a new revision, and what does not -----------------------------------------

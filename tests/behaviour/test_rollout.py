@@ -281,6 +281,21 @@ def test_the_stable_revision_outlives_any_history_limit(cluster: FakeCluster) ->
     assert sum(pod.ready and pod.revision == first for pod in cluster.pods()) == REPLICAS
 
 
+def test_scaled_to_zero_nothing_is_proven_so_what_was_proven_last_is_kept(
+    cluster: FakeCluster,
+) -> None:
+    first = served(cluster, replicas=1, revisionHistoryLimit=1)
+    cluster.spec(replicas=0)
+    cluster.settle()
+
+    for seed in range(2, 5):
+        cluster.spec(engine=with_arguments(f"--seed={seed}"))
+        cluster.settle()
+
+    assert cluster.status().stable_revision == first
+    assert set(numbers(cluster)) == {first, cluster.status().current_revision}
+
+
 # --- blue-green ----------------------------------------------------------------------------------
 
 BLUE_GREEN = {"strategy": "BlueGreen"}

@@ -14,7 +14,7 @@ from modelfleet.cluster.caches import Caches
 from modelfleet.cluster.events import Recorder
 from modelfleet.cluster.live import LiveCluster
 from modelfleet.cluster.session import Session
-from modelfleet.plan.world import Key
+from modelfleet.plan.world import Key, Notice
 from modelfleet.reconcile import reconcile
 from support import manifests
 from support.api_objects import Change
@@ -40,6 +40,20 @@ class Load:
         return self.busy
 
 
+class Notes(Recorder):
+    """Remembers what it is told before it is added up."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, "operator-1")
+        self.reasons: list[str] = []
+
+    def record(
+        self, regarding: Mapping[str, str], notice: Notice, action: str = "Reconcile"
+    ) -> None:
+        self.reasons.append(notice.reason)
+        super().record(regarding, notice, action)
+
+
 class LiveWorld:
     """An API server, caches that follow it at once, and the operator's view of both."""
 
@@ -48,7 +62,7 @@ class LiveWorld:
         self.woken: list[Key] = []
         self.caches = Caches(lambda key, _: self.woken.append(key))
         self.leads, self.load = True, Load()
-        self.recorder = Recorder(session, "operator-1")
+        self.recorder = Notes(session)
         self.cluster = LiveCluster(
             session,
             self.caches,
@@ -100,8 +114,11 @@ class LiveWorld:
         return await reconcile(key, self.cluster)
 
     async def events(self) -> list[str]:
+        """Return the reasons of all events, as they were told and as they were posted."""
         await self.recorder.flush(5)
-        return [event["reason"] for event in self.api.objects.of(rest.EVENTS).values()]
+        posted = [event["reason"] for event in self.api.objects.of(rest.EVENTS).values()]
+        assert posted == list(dict.fromkeys(self.recorder.reasons))
+        return self.recorder.reasons
 
 
 def _is_ours(change: Change) -> bool:
