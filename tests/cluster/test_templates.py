@@ -70,7 +70,8 @@ def lost(written: Any, stored: Any, path: str = "") -> list[str]:
             for place, value in enumerate(written)
         ]
     else:
-        return [] if written == stored else [f"{path}: {written!r} became {stored!r}"]
+        same = written == stored or (written is False and stored is None)  # False is not stored
+        return [] if same else [f"{path}: {written!r} became {stored!r}"]
     return [found for key, own, theirs in pairs for found in lost(own, theirs, f"{path}.{key}")]
 
 
