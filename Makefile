@@ -38,12 +38,18 @@ demo: venv ## Show modelfleet on a real control plane with simulated GPUs, on th
 demo-down: venv ## Remove the demo
 	@$(PY) -m devcluster.demo down
 
+GPU_NODES := --pool h100=2x8:NVIDIA-H100-80GB-HBM3 --pool l40s=2x4:NVIDIA-L40S --pool a10=2x1:NVIDIA-A10
+CLUSTER := $(PY) -m devcluster run test $(GPU_NODES) --cpu-nodes 2 --pull-seconds 0.2 --load-seconds 0.5
+
 .PHONY: test
 test: venv ## Run the unit, behaviour and cluster tests
 	@$(PY) -m devcluster build
-	@$(PY) -m devcluster run test --pool h100=2x8:NVIDIA-H100-80GB-HBM3 --pool l40s=2x4:NVIDIA-L40S \
-	  --pool a10=2x1:NVIDIA-A10 --cpu-nodes 2 --pull-seconds 0.2 --load-seconds 0.5 -- \
-	  $(PY) -m pytest -q tests
+	@$(CLUSTER) -- $(PY) -m pytest -q tests/unit tests/behaviour tests/cluster
+
+.PHONY: test-faults
+test-faults: venv ## Kill the operator at every write, and break the API server, on a cluster
+	@$(PY) -m devcluster build
+	@$(CLUSTER) -- $(PY) -m pytest -q tests/faults
 
 .PHONY: test-fast
 test-fast: venv ## Run the unit and behaviour tests: seconds, no cluster
