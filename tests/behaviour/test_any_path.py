@@ -171,8 +171,8 @@ class AnyPath(RuleBasedStateMachine):
 
 
 AnyPath.TestCase.settings = settings(
-    max_examples=12,
-    stateful_step_count=8,
+    max_examples=25,
+    stateful_step_count=10,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
