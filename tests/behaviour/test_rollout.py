@@ -205,6 +205,21 @@ def test_no_pod_ever_restarts_in_place(cluster: FakeCluster) -> None:
     assert cluster.controllers.restarts == 0
 
 
+@pytest.mark.parametrize("strategy", ["Surge", "BlueGreen"])
+def test_a_model_that_can_never_start_takes_no_room_from_others(
+    cluster: FakeCluster, strategy: str
+) -> None:
+    first = served(cluster, rollout={"strategy": strategy})
+    nowhere = {"nodeSelector": {"zone": "nowhere"}}
+    cluster.create(model(TEAM, "stuck", resources=GPU, replicas=8, podTemplate=nowhere))
+    cluster.settle()
+
+    cluster.spec(engine=SECOND)
+    cluster.settle()
+
+    assert cluster.status().stable_revision != first
+
+
 # --- a spec that fails -------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from modelfleet.api.v1alpha1.model import Model
 from modelfleet.plan.census import census_of, is_broken
 from modelfleet.plan.headroom import fitting, room_for
 from modelfleet.plan.pools import candidates_for
-from modelfleet.plan.world import Claim, Observed, Pool
+from modelfleet.plan.world import Claim, Observed, Pod, Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +30,7 @@ class Reservation(Claim):
 def claim_for(model: Model, replicas: Mapping[str, int], seen: Observed) -> Claim | None:
     """Return what a Model is about to take beyond what its pods hold, or None."""
     gpus = model.spec.resources.gpus
-    placed = {one: len(census_of(one, seen).placed) for one in replicas}
-    asked = sum(max(0, count - placed[one]) for one, count in replicas.items())
+    asked = sum(_on_their_way(model, one, count, seen) for one, count in replicas.items())
     due = _due(model, replicas, seen)
     if not gpus or not asked + due:
         return None
@@ -39,6 +38,26 @@ def claim_for(model: Model, replicas: Mapping[str, int], seen: Observed) -> Clai
     if not due:
         return Claim(gpus=gpus, replicas=asked, pools=pools)
     return Reservation(gpus=gpus, replicas=asked, due=due, pools=pools)
+
+
+def _on_their_way(model: Model, revision: str, count: int, seen: Observed) -> int:
+    """Return the replicas that would take a free GPU now.
+
+    A pod that lacks something else than GPUs, and one that the API server refuses, would not:
+    they may wait for ever, and nobody else should have to.
+    """
+    census = census_of(revision, seen)
+    lacking = sum(_lacks_something_else(model, pod, seen) for pod in census.alive)
+    live = seen.deployments.get(revision)
+    refused = max(0, count - len(census.alive)) if live and live.failure else 0
+    return max(0, count - len(census.placed) - lacking - refused)
+
+
+def _lacks_something_else(model: Model, pod: Pod, seen: Observed) -> bool:
+    if pod.node or not pod.unschedulable:
+        return False
+    pools = candidates_for(model, seen.pools)
+    return not any(pool.pool.spec.resource_name in pod.unschedulable for pool in pools)
 
 
 def _due(model: Model, replicas: Mapping[str, int], seen: Observed) -> int:

@@ -47,6 +47,37 @@ def test_a_claim_is_what_has_no_node_yet():
     assert claim_for(a_model(gpus=0), {"r1": 3}, seen) is None
 
 
+@pytest.mark.parametrize(
+    ("message", "claimed"),
+    [
+        (None, 2),
+        (f"0/3 nodes are available: 3 Insufficient {GPU}.", 2),
+        (f"0/3 nodes are available: 1 Insufficient {GPU}, 2 Insufficient cpu.", 2),
+        ("0/3 nodes are available: 3 Insufficient cpu.", 1),
+        ("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector.", 1),
+    ],
+)
+def test_a_pod_that_lacks_something_else_claims_no_gpu(message, claimed):
+    waiting = replace(a_pod("p1", revision="r1", node=None, ready=False), unschedulable=message)
+    seen = Observed(now=NOON, engine=None, pools={"h100": pool_with({8: 1})}, pods=(waiting,))
+
+    assert claim_for(a_model(replicas=2), {"r1": 2}, seen) == a_claim(1, claimed)
+
+
+def test_replicas_that_the_api_server_refuses_claim_no_gpu():
+    pods = (a_pod("p1", revision="r1"), a_pod("p2", revision="r1", node=None, ready=False))
+    refused = Deployment(name="chat-r1", revision="r1", replicas=8, failure="exceeded quota: most")
+    seen = Observed(
+        now=NOON,
+        engine=None,
+        pools={"h100": pool_with({8: 1})},
+        pods=pods,
+        deployments={"r1": refused},
+    )
+
+    assert claim_for(a_model(replicas=8), {"r1": 8}, seen) == a_claim(1, 1)
+
+
 def test_a_rollout_leaves_alone_what_another_has_promised_itself():
     model = a_model(replicas=1, gpus=8)
     pod = Pod(
