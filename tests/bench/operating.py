@@ -21,6 +21,8 @@ Requests = Counter[tuple[str, str]]
 """How often which verb was used on which kind."""
 
 REST = 60.0
+DUE = 65.0
+"""The event recorder writes repetitions down once a minute: these belong to the rollout."""
 QUIET = 5.0
 CHANGES = 30
 WRITING = ("POST", "PUT", "PATCH", "DELETE")
@@ -111,6 +113,7 @@ class Run:
 
     async def at_rest(self) -> Figures:
         """Count what is written in a minute in which nothing happens, and what that costs."""
+        await asyncio.sleep(DUE)
         asked, cpu = requests_of(self._operator), self._usage().cpu
         await asyncio.sleep(REST)
         requests = requests_of(self._operator) - asked
@@ -134,7 +137,7 @@ class Run:
         return {
             "change_p50_ms": 1000 * statistics.median(ordered),
             "change_p99_ms": 1000 * ordered[-1],
-            "changes": CHANGES,
+            "change_ms": [round(1000 * one, 1) for one in latencies],
         }
 
     async def _change(self, made: Milestone, number: int) -> float:
@@ -199,6 +202,8 @@ class Run:
 
     def _usage(self) -> usage.Usage:
         assert self._operator.process is not None
+        code = self._operator.process.poll()
+        assert code is None, f"the operator ended with {code}: {self._operator.log}"
         return usage.of(self._operator.process.pid)
 
     def _parts(self) -> Mapping[str, float]:
