@@ -1,5 +1,6 @@
 """YAML with line numbers, without the surprises of duplicate keys, and bounded."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -57,12 +58,31 @@ def documents(text: str) -> Iterator[tuple[Any, Line] | Unreadable]:
 
     After a mistake in the form nothing more of the text is read.
     """
+    text = _without_pairs(text)
     try:
         _check_depth(text)
         for node in yaml.compose_all(text, Loader=LineLoader):
             yield _document(node)
     except (yaml.YAMLError, RecursionError) as error:
         yield _unreadable(error)
+
+
+_PAIR = re.compile(r"\\\\|\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+
+
+def _without_pairs(text: str) -> str:
+    """Return JSON with each character that is written as two escapes in its place.
+
+    Everything else of JSON is YAML.
+    """
+    return _PAIR.sub(_one_character, text) if text.lstrip()[:1] in ("{", "[") else text
+
+
+def _one_character(found: re.Match[str]) -> str:
+    if found[1] is None:  # a backslash that is escaped itself
+        return found[0]
+    pair = bytes.fromhex(found[1] + found[2])
+    return pair.decode("utf-16-be")
 
 
 def _document(node: yaml.Node) -> tuple[Any, Line] | Unreadable:

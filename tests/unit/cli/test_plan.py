@@ -1,5 +1,6 @@
 """`modelfleet plan` on what is right."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,16 @@ def test_json_is_read_too(run: Run, folder: Path) -> None:
         '"engine": {"name": "tei"}}}')  # fmt: skip
 
     assert run("plan", "-f", folder).exit_code == 0
+
+
+def test_json_may_write_a_character_as_two_escapes(run: Run) -> None:
+    """As most writers of JSON do that keep to ASCII; YAML has no such pairs."""
+    words = "😀 and \\ud83d\\ude00"
+    body = manifests.model("team", podTemplate={"annotations": {"note": words}})
+
+    result = run("plan", "-f", "-", stdin=json.dumps(body, indent=1))
+
+    assert printed(result)[-1]["spec"]["template"]["metadata"]["annotations"]["note"] == words
 
 
 def test_folders_are_read_through_and_hidden_ones_are_not(run: Run, folder: Path) -> None:
