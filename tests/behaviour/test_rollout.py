@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from modelfleet.cluster import rest
+from support import manifests
 from support.fake_cluster import FakeCluster
 from support.fake_kubernetes import TEAM
 from support.fake_nodes import CRASH_LOOP, IMAGE_NOT_FOUND
@@ -184,6 +185,48 @@ def test_a_single_replica_on_a_full_pool_is_replaced_and_it_is_told(cluster: Fak
     assert "nothing answers until the new is ready" in found.message
     assert fewest_ready(cluster) == 0
     assert cluster.status().ready_replicas == 1
+
+
+@pytest.mark.parametrize("strategy", ["Auto", "Surge", "Replace", "BlueGreen"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"resources": {"gpus": 0}}, {"resources": {"gpus": 1}}),
+        ({"resources": {"gpus": 1}}, {"resources": {"gpus": 0}}),
+        ({"nodePools": ["l40s"]}, {"nodePools": ["h100"]}),
+        ({"nodePools": ["amd"]}, {"nodePools": ["h100"]}),
+    ],
+    ids=["to GPUs", "from GPUs", "to another pool", "to another kind of GPU"],
+)
+def test_every_strategy_gets_to_other_hardware_where_there_is_room(
+    cluster: FakeCluster, strategy: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    for pool in ("l40s", "amd"):
+        cluster.add_node(pool, 4, pool=pool)
+        cluster.create(manifests.pool(pool, pool=pool))
+    amd = {"status": {"allocatable": {"amd.com/gpu": "4"}}}
+    cluster.world.merge(rest.NODES, ("", "amd"), amd, "status")
+    cluster.edit("GPUNodePool", "amd", {"spec": {"resourceName": "amd.com/gpu"}})
+    first = served(cluster, **{"nodePools": ["h100"], **before}, rollout={"strategy": strategy})
+
+    cluster.spec(**after)
+    cluster.settle()
+
+    assert cluster.status().stable_revision != first
+    assert cluster.status().ready_replicas == REPLICAS
+
+
+def test_replace_gives_nothing_up_for_a_gpu_that_is_not_there(cluster: FakeCluster) -> None:
+    first = served(cluster, resources={"gpus": 0}, rollout={"strategy": "Replace"})
+    fill(cluster, 8)
+
+    cluster.spec(resources=GPU)
+    cluster.settle()
+
+    assert [pod.revision for pod in cluster.pods() if pod.ready] == [first] * REPLICAS
+    found = cluster.condition("Model", "chat", "Reconciling")
+    assert found
+    assert "no old replica holds such a GPU, so none gives way" in found.message
 
 
 def test_without_gpus_it_rolls_out_too(bare: FakeCluster) -> None:

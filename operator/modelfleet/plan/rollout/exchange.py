@@ -94,7 +94,7 @@ def _because(at: Situation) -> str:
         return f"revision {at.new.revision} fails, so the old replicas stay"
     if len(at.new.placed) >= at.count:
         return "every new replica has its place, and the old ones leave as those become ready"
-    if at.replaces:
+    if at.replaces and (at.helps or not at.stands_still):
         return f"strategy Replace: old replicas give way one at a time{_floored(at)}"
     if not at.full:
         return "new replicas fit beside the old ones"

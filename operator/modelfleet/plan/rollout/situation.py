@@ -23,8 +23,12 @@ class Situation:
         self.route = seen.route
         self.new, self.old = new, old
         self.pools = candidates_for(model, seen.pools)
-        self.room = self._places() if self.replaces else room_left(model, self.pools, seen)
+        free = room_left(model, self.pools, seen)
+        self.room = self._places() if self.replaces else free
         """Replicas that fit now; None where that is not known because no GPU is needed."""
+
+        self.elsewhere = self.replaces and bool(free)
+        """Whether new replicas would fit but for the strategy, wherever the old ones are."""
 
         self.promised = self.room == 0 and room_for(self.gpus, self.pools) not in (0, None)
 
@@ -103,7 +107,7 @@ class Situation:
     def helps(self) -> bool:
         """Whether an old replica holds what a new one lacks."""
         old = [pod for one in self.old for pod in one.useful]
-        if not self.gpus:
+        if not self.gpus or self.elsewhere:
             return bool(old)
         resources = {pool.pool.spec.resource_name for pool in self.pools}
         names = {pool.name for pool in self.pools}
