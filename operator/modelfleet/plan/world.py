@@ -8,6 +8,7 @@ from typing import Any, Literal
 from modelfleet.api.v1alpha1.engine import Engine, EngineStatus
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool, GPUNodePoolStatus
 from modelfleet.api.v1alpha1.model import ModelStatus
+from modelfleet.plan.samples import ProbeResult, Scrape
 
 Manifest = Mapping[str, Any]
 """A whole object as the API server takes it, with only the fields that we own."""
@@ -239,6 +240,10 @@ class Observed:
     """Of other Models."""
     in_flight: Mapping[str, int] = field(default_factory=dict)
     """Pod uid → requests that run or wait in it. A pod that is missing here is not known."""
+    scrapes: tuple[Scrape, ...] = ()
+    """Readings of this Model's pods, of all revisions, as far back as they are kept."""
+    probes: tuple[ProbeResult, ...] = ()
+    """What became of our own small requests to these pods, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +277,10 @@ class Plan:
     notices: tuple[Notice, ...] = ()
     watches_load: bool = False
     """Whether the next decision needs to know how busy the replicas are."""
+    compares: bool = False
+    """Whether two revisions are compared, so that all their pods are read every few seconds."""
+    probes: bool = False
+    """Whether each of these pods is sent a small request of our own from time to time."""
     claim: Claim | None = None
     """What others must leave alone until it is bound."""
     waits_for_capacity: bool = False
