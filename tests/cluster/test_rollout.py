@@ -54,6 +54,13 @@ class Load:
     answers: int = 0
     failures: list[str] = field(default_factory=list)
 
+    async def answered(self, more: int) -> None:
+        """Wait for as many answers more."""
+        enough = self.answers + more
+        async with asyncio.timeout(PATIENCE):
+            while self.answers < enough:
+                await asyncio.sleep(0.05)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Ask again and again, with a new connection for each request."""
         connector = aiohttp.TCPConnector(force_close=True)
