@@ -12,6 +12,7 @@ from modelfleet.cli import lines
 from modelfleet.cli.files import Text, texts
 from modelfleet.cli.lines import Line
 from modelfleet.cli.mistakes import Mistake
+from modelfleet.cli.places import location_in
 
 BY_NAME: dict[str, type[Kind]] = {kind.names.kind: kind for kind in KINDS}
 API_VERSION = "modelfleet.dev/v1alpha1"
@@ -39,6 +40,11 @@ class Document:
     def mistake(self, what: str, at: Iterable[str | int] = ()) -> Mistake:
         """Return a mistake in this object, at a field if one is given."""
         return Mistake(f"{self.file}:{self.lines.at(at).number}", f"{self.title}: {what}")
+
+    def refusal(self, message: str, reason: str = "") -> Mistake:
+        """Return what the operator would say of this object, at the field that it names first."""
+        what = f"{reason}: {message}" if reason else message
+        return self.mistake(what, location_in(self.body, message))
 
 
 def read(paths: Iterable[str]) -> Iterator[Document | Mistake]:

@@ -108,7 +108,7 @@ def _keep(document: Document, parsed: Kind, found: Found) -> None:
 def _unusable(document: Document, engine: Engine) -> Iterator[Mistake]:
     conditions = engine_status_for(engine, EPOCH).status.conditions
     stalled = (one for one in conditions if one.type == ConditionType.STALLED)
-    yield from (document.mistake(one.message) for one in stalled)
+    yield from (document.refusal(one.message) for one in stalled)
 
 
 def _planned(document: Document, model: Model, found: Found) -> Iterable[Manifest]:
@@ -118,7 +118,7 @@ def _planned(document: Document, model: Model, found: Found) -> Iterable[Manifes
     if model.spec.paused and (problem is None or problem.reason == Reason.PAUSED):
         _note(f"{document.title}: spec.paused is set, so nothing would be applied")
     elif problem:
-        found.mistakes.append(document.mistake(f"{problem.reason}: {problem.message}"))
+        found.mistakes.append(document.refusal(problem.message, problem.reason))
         return ()
     return plan.apply
 

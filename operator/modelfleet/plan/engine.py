@@ -159,25 +159,31 @@ def names_not_taken(model: Model, engine: Engine) -> Problem | None:
 def argument_reserved(model: Model, engine: Engine) -> Problem | None:
     """A second `--port` would win against ours, and no probe would find the engine."""
     reserved = {command.flag_of(flag) for flag in engine.spec.reserved_args}
-    for number, argument in enumerate(model.spec.engine.args):
-        flag = command.flag_of(argument)
-        if flag and flag in reserved:
-            return Reason.INVALID_SPEC, (
-                f"spec.engine.args[{number}]: {flag} is set from other fields of the "
-                "spec; remove it"
-            )
-    return None
+    flags = enumerate(map(command.flag_of, model.spec.engine.args))
+    wrong = [(number, flag) for number, flag in flags if flag and flag in reserved]
+    if not wrong:
+        return None
+    where = ", ".join(f"[{number}]" for number, _ in wrong)
+    which = ", ".join(flag for _, flag in wrong)
+    verb, remove = ("is", "it") if len(wrong) == 1 else ("are", "them")
+    return Reason.INVALID_SPEC, (
+        f"spec.engine.args{where}: {which} {verb} set from other fields of the spec; "
+        f"remove {remove}"
+    )
 
 
 def variable_reserved(model: Model, engine: Engine) -> Problem | None:
     """A variable that we set has one value, ours."""
     reserved = command.reserved_env(model, engine)
-    for variable in model.spec.engine.env:
-        if variable.name in reserved:
-            return Reason.INVALID_SPEC, (
-                f"spec.engine.env[{variable.name}]: this variable is set by the operator; remove it"
-            )
-    return None
+    wrong = [one.name for one in model.spec.engine.env if one.name in reserved]
+    if not wrong:
+        return None
+    where = ", ".join(f"[{name}]" for name in wrong)
+    what = "this variable is" if len(wrong) == 1 else "these variables are"
+    remove = "it" if len(wrong) == 1 else "them"
+    return Reason.INVALID_SPEC, (
+        f"spec.engine.env{where}: {what} set by the operator; remove {remove}"
+    )
 
 
 CHECKS: tuple[Check, ...] = (

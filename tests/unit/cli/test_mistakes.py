@@ -264,12 +264,62 @@ def test_what_the_operator_would_refuse_is_a_mistake(
     assert f"Model team/chat: {says}" in mistake
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        (HEAD.replace("hf://Qwen/Qwen2.5-7B-Instruct", "ollama://x"), 5, "spec.source.uri: "),
+        (HEAD.replace("vllm", "vlm"), 6, "spec.engine.name: "),
+        (
+            HEAD.replace(
+                "{name: vllm}",
+                "\n    name: vllm\n    args:\n    - --dtype=half\n    - --port\n    - --host=x",
+            ),
+            10,
+            "spec.engine.args[1], [2]: --port, --host are set from other fields",
+        ),
+        (
+            HEAD.replace(
+                "{name: vllm}", "\n    name: vllm\n    env:\n    - name: A\n    - name: HOME"
+            ),
+            10,
+            "spec.engine.env[HOME]: ",
+        ),
+        (
+            HEAD + "  adapters:\n  - name: french\n    source:\n      uri: hf://a/b\n"
+            "      revision: main\n",
+            11,
+            "spec.adapters[french].source.revision: ",
+        ),
+        (HEAD + "  replicas: 1\n  rollout:\n    pinRevision: aaaaaaaaaa\n", 9, "spec.rollout.pin"),
+    ],
+)
+def test_a_mistake_in_the_meaning_names_the_line_of_its_field(
+    run: Run, text: str, line: int, says: str
+) -> None:
+    (mistake,) = told(run("plan", "-f", "-", stdin=text))
+
+    assert mistake.startswith(f"<stdin>:{line}: Model team/chat: ")
+    assert says in mistake
+
+
+def test_a_mistake_in_the_meaning_of_an_engine_names_its_line(run: Run) -> None:
+    engine = manifests.engine(
+        "our-own", args=[{"values": ["--a"]}, {"values": ["b", "{nonsense}"]}]
+    )
+    text = yaml.safe_dump(engine)
+    line = text[: text.index("{nonsense}")].count("\n") + 1
+
+    (mistake,) = told(run("plan", "-f", "-", stdin=text))
+
+    assert mistake.startswith(f"<stdin>:{line}: Engine our-own: spec.args[1].values[1]: ")
+
+
 def test_an_engine_that_cannot_be_used_is_a_mistake(run: Run) -> None:
     engine = manifests.engine("our-own", args=[{"values": ["{nonsense}"]}])
 
     (mistake,) = told(run("plan", "-f", "-", stdin=yaml.safe_dump(engine)))
 
-    assert mistake.startswith("<stdin>:1: Engine our-own: spec.args")
+    assert "Engine our-own: spec.args" in mistake
 
 
 def test_the_good_ones_are_printed_beside_the_mistakes(run: Run, folder: Path) -> None:

@@ -321,6 +321,14 @@ def test_arguments(engine: str, spec: dict[str, Any], expected: str) -> None:
             id="reserved flag with underscores",
         ),
         pytest.param(
+            "vllm",
+            {"engine": {"args": ["--port=1", "--dtype=half", "--served-model-name", "x"]}},
+            Reason.INVALID_SPEC,
+            "spec.engine.args[0], [2]: --port, --served-model-name are set from other fields of "
+            "the spec; remove them",
+            id="two reserved flags",
+        ),
+        pytest.param(
             "llama-cpp",
             {"engine": {"args": ["-m", "/etc/passwd"]}},
             Reason.INVALID_SPEC,
@@ -333,6 +341,14 @@ def test_arguments(engine: str, spec: dict[str, Any], expected: str) -> None:
             Reason.INVALID_SPEC,
             "spec.engine.env[OLLAMA_HOST]: this variable is set by the operator; remove it",
             id="reserved variable",
+        ),
+        pytest.param(
+            "ollama",
+            {"source": PVC, "engine": {"env": [{"name": "OLLAMA_HOST"}, {"name": "HOME"}]}},
+            Reason.INVALID_SPEC,
+            "spec.engine.env[OLLAMA_HOST], [HOME]: these variables are set by the operator; "
+            "remove them",
+            id="two reserved variables",
         ),
         pytest.param(
             "vllm",
