@@ -11,6 +11,13 @@ TEAM = f"{GROUP}/team"
 APPLIED = f"{GROUP}/applied"
 """Annotation: the hash of what we last applied, so that an equal apply is skipped."""
 
+PROMOTE = f"{GROUP}/promote"
+"""Annotation on a Model, with a revision: its canary has passed, it gets all traffic."""
+ABORT = f"{GROUP}/abort"
+"""Likewise: its canary has failed."""
+RETRY = f"{GROUP}/retry"
+"""Annotation on a Model, with any new value: try a revision that has failed again."""
+
 MANAGED_BY = "app.kubernetes.io/managed-by"
 NAME = "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"

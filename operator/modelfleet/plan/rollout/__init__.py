@@ -22,6 +22,7 @@ STRATEGIES: Mapping[Strategy, Callable[[Situation], Rollout]] = {
     "Surge": exchange,
     "Replace": exchange,
     "BlueGreen": blue_green,
+    "Canary": exchange,
 }
 
 
