@@ -372,11 +372,62 @@ def test_weights_that_are_an_image_are_the_source() -> None:
             id="taint",
         ),
         pytest.param(
-            a_pending_pod(unschedulable='persistentvolumeclaim "weights" not found'),
+            a_pending_pod(
+                unschedulable='0/4 nodes are available: persistentvolumeclaim "weights" not '
+                "found. not found"
+            ),
+            Reason.CLAIM_MISSING,
+            True,
+            "1 of 1 replicas waits for a node: there is no PersistentVolumeClaim weights in "
+            "team-search. Create it",
+            id="missing claim",
+        ),
+        pytest.param(
+            a_pending_pod(
+                unschedulable="0/4 nodes are available: pod has unbound immediate "
+                "PersistentVolumeClaims. not found"
+            ),
             Reason.SCHEDULING,
             False,
-            "Create the claim",
-            id="missing claim",
+            "unbound immediate PersistentVolumeClaims. See with kubectl describe pvc why",
+            id="unbound claim",
+        ),
+        pytest.param(
+            a_pending_pod(
+                unschedulable="0/4 nodes are available: 2 node(s) didn't match Pod's node "
+                "affinity/selector, 2 node(s) had untolerated taint(s). no new claims to "
+                "deallocate, preemption: 0/4 nodes are available: 4 Preemption is not helpful for "
+                "scheduling."
+            ),
+            Reason.SCHEDULING,
+            False,
+            "had untolerated taint(s). Correct spec.nodePools or spec.podTemplate.nodeSelector, or "
+            "label the nodes. Or: Tolerate the nodes' taints",
+            id="selector and taint",
+        ),
+        pytest.param(
+            a_pending_pod(
+                unschedulable="0/1 nodes are available: 1 node(s) had volume node affinity conflict"
+            ),
+            Reason.SCHEDULING,
+            False,
+            "conflict. Use nodes in the zone of the claim's volume, or a volume that these nodes "
+            "reach",
+            id="volume elsewhere",
+        ),
+        pytest.param(
+            a_pending_pod(unschedulable="0/1 nodes are available: 1 node(s) were unschedulable."),
+            Reason.SCHEDULING,
+            False,
+            "kubectl uncordon",
+            id="cordoned",
+        ),
+        pytest.param(
+            a_pending_pod(unschedulable="0/1 nodes are available: 1 is on fire."),
+            Reason.SCHEDULING,
+            False,
+            "1 is on fire. Read what the scheduler says",
+            id="unheard of",
         ),
         pytest.param(
             a_pending_pod(), Reason.SCHEDULING, False, "waiting 1 for a node", id="scheduling"
@@ -411,6 +462,64 @@ def test_the_models_own_memory_limit_is_named() -> None:
     killed = a_crashing_pod(code=137, reason="OOMKilled")
 
     assert "limit of 48Gi" in why(killed, resources={"gpus": 1, "memory": "48Gi"}).message
+
+
+TOO_LARGE = (
+    "0/4 nodes are available: 2 Insufficient cpu, 1 Insufficient memory, 2 node(s) had untolerated "
+    "taint(s). no new claims to deallocate, preemption: 0/4 nodes are available: 4 Preemption is "
+    "not helpful for scheduling."
+)
+
+
+def test_a_replica_that_no_node_can_hold_names_what_is_too_much() -> None:
+    found = why(a_pending_pod(unschedulable=TOO_LARGE), resources={"gpus": 0, "cpu": 900})
+
+    assert (found.reason, found.stalled) == (Reason.WAITING_FOR_CAPACITY, False)
+    assert found.message == (
+        "1 of 1 replicas waits for a node: no node that it may use is large enough for "
+        "spec.resources.cpu (900) and spec.resources.memory (now the default of Engine vllm), "
+        "however empty (0/4 nodes are available: 2 Insufficient cpu, 1 Insufficient memory, 2 "
+        "node(s) had untolerated taint(s)). "
+        "It never starts on these nodes: ask for less, or add larger nodes"
+    )
+
+
+def test_a_node_that_is_only_full_is_waited_for() -> None:
+    full = TOO_LARGE.replace(
+        "4 Preemption is not helpful for scheduling",
+        "1 No preemption victims found for incoming pod, 3 Preemption is not helpful for "
+        "scheduling",
+    )
+
+    found = why(a_pending_pod(unschedulable=full), resources={"gpus": 0, "cpu": 900})
+
+    assert "It starts when nodes have room" in found.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"source": {"uri": "pvc://weights/qwen"}}, "spec.source.uri"),
+        (
+            {"adapters": [{"name": "french", "source": {"uri": "pvc://weights"}}]},
+            "spec.adapters[french].source.uri",
+        ),
+    ],
+)
+def test_the_field_that_names_a_missing_claim_is_told(spec: dict[str, Any], field: str) -> None:
+    said = 'persistentvolumeclaim "weights" not found'
+
+    found = why(a_pending_pod(unschedulable=said), **spec)
+
+    assert found.message.endswith(f"Create it, or correct {field}")
+
+
+def test_a_claim_that_is_not_bound_is_named() -> None:
+    said = "pod has unbound immediate PersistentVolumeClaims"
+
+    found = why(a_pending_pod(unschedulable=said), source={"uri": "pvc://weights/qwen"})
+
+    assert found.message.endswith("kubectl describe pvc weights why the volume is not bound")
 
 
 # The world around the pods

@@ -1,7 +1,15 @@
 """Why a revision is not fully ready: the cause, the facts, and what to do."""
 
 from modelfleet.api.v1alpha1.model import Model
-from modelfleet.plan.diagnosis import capacity, containers, exits, images, phases, refusals
+from modelfleet.plan.diagnosis import (
+    capacity,
+    containers,
+    exits,
+    images,
+    phases,
+    refusals,
+    scheduling,
+)
 from modelfleet.plan.diagnosis.case import Case, Check, Diagnosis
 from modelfleet.plan.world import Observed
 
@@ -13,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     exits.crash_loop,
     refusals.quota_exceeded,
     refusals.pods_refused,
+    scheduling.claim_missing,
     exits.evicted_often,
     phases.paused,
     capacity.node_lost,
@@ -20,7 +29,8 @@ CHECKS: tuple[Check, ...] = (
     exits.restarting,
     capacity.stuck_leaving,
     capacity.no_capacity,
-    capacity.unschedulable,
+    scheduling.too_large,
+    scheduling.unschedulable,
     exits.replaced,
     phases.starting,
     phases.creating,

@@ -1,35 +1,14 @@
-"""Pods that have no node."""
+"""GPUs and nodes that are not there."""
 
-import re
-from collections.abc import Sequence
 from datetime import timedelta
 
 from modelfleet.api.conditions import Reason
 from modelfleet.plan.diagnosis.case import Case, Diagnosis, patience
-from modelfleet.plan.diagnosis.text import quoted
 from modelfleet.plan.headroom import room_for, shortfall
 from modelfleet.plan.pools import candidates_for, pools_empty
-from modelfleet.plan.world import Pod
 
 OVERDUE = timedelta(seconds=60)
 """A kubelet needs seconds after the grace period; a pod that is there a minute later is stuck."""
-
-_PREEMPTION = re.compile(r"\.? ?(?:preemption:|no new claims to deallocate).*", re.DOTALL)
-_CAUSES = (
-    (
-        re.compile(r"(?i)persistentvolumeclaim|volume"),
-        "Create the claim that spec.source.uri names, or see why it is not bound",
-    ),
-    (
-        re.compile(r"(?i)untolerated taint"),
-        "Tolerate the nodes' taints in spec.tolerations of the GPUNodePool or spec.podTemplate",
-    ),
-    (
-        re.compile(r"(?i)node affinity|node selector|didn't match"),
-        "Correct spec.nodePools or spec.podTemplate.nodeSelector, or label the nodes",
-    ),
-)
-_ELSE = "Read what the scheduler says with kubectl describe"
 
 
 def stuck_leaving(case: Case) -> Diagnosis | None:
@@ -66,38 +45,15 @@ def _pods(count: int) -> str:
 
 def no_capacity(case: Case) -> Diagnosis | None:
     """Count GPUs ourselves: the scheduler's words do not say how many are free where."""
-    pods = _homeless(case)
+    pods = [pod for pod in case.waiting if not pod.node]
     gpus = case.model.spec.resources.gpus
     if not pods or not gpus:
         return None
     if empty := pools_empty(case.model, case.seen.pools):
-        return patience(Reason.POOL_EMPTY, f"{_wait(case, pods)}: {empty}")
+        return patience(Reason.POOL_EMPTY, f"{case.homeless(pods)}: {empty}")
     candidates = candidates_for(case.model, case.seen.pools)
     if not candidates or room_for(gpus, candidates):
         return None
-    fact = f"{_wait(case, pods)}: {shortfall(gpus, candidates)}"
+    fact = f"{case.homeless(pods)}: {shortfall(gpus, candidates)}"
     remedy = "It starts when GPUs become free; add nodes, or lower replicas here or elsewhere"
     return patience(Reason.WAITING_FOR_CAPACITY, fact, remedy)
-
-
-def unschedulable(case: Case) -> Diagnosis | None:
-    """Some other demand of the pod is met by no node."""
-    pods = [pod for pod in _homeless(case) if pod.unschedulable is not None]
-    if not pods:
-        return None
-    said = quoted(_PREEMPTION.sub("", pods[0].unschedulable or ""))
-    fact = f"{_wait(case, pods)}: {said}"
-    if "Insufficient" in said:
-        remedy = "It starts when nodes have room; add nodes, or lower spec.resources"
-        return patience(Reason.WAITING_FOR_CAPACITY, fact, remedy)
-    remedy = next((one for pattern, one in _CAUSES if pattern.search(said)), _ELSE)
-    return patience(Reason.SCHEDULING, fact, remedy)
-
-
-def _homeless(case: Case) -> Sequence[Pod]:
-    return [pod for pod in case.waiting if not pod.node]
-
-
-def _wait(case: Case, pods: Sequence[Pod]) -> str:
-    waits = "waits" if len(pods) == 1 else "wait"
-    return f"{len(pods)} of {case.replicas} replicas {waits} for a node"

@@ -64,6 +64,11 @@ class Case:
         """Return whom a message is about: how many, and one of them by name."""
         return f"{len(pods)} of {self.replicas} replicas, as pod {pods[0].name}"
 
+    def homeless(self, pods: Sequence[Pod]) -> str:
+        """Return how many pods have no node."""
+        waits = "waits" if len(pods) == 1 else "wait"
+        return f"{len(pods)} of {self.replicas} replicas {waits} for a node"
+
 
 Check = Callable[[Case], Diagnosis | None]
 
