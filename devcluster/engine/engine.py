@@ -50,6 +50,9 @@ class Engine:
     batcher: Batcher = field(init=False)
     chance: random.Random = field(init=False)
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    crashed: asyncio.Event = field(default_factory=asyncio.Event)
+    requests: int = 0
+    """That came in for work."""
 
     def __post_init__(self) -> None:
         tally = metrics.tally_for(self.spec.dialect)
@@ -105,6 +108,7 @@ class Engine:
     ) -> Ticket:
         """Queue work. Raises `Refused` if it fails by chance or does not fit."""
         tally = self.batcher.tally
+        self._wear()
         if self.chance.random() < self.spec.error_rate:
             tally.ended["error", streamed] += 1
             raise Refused(500, "This simulated engine fails a share of its requests")
@@ -117,3 +121,10 @@ class Engine:
             status = 429 if self.dialect is Dialect.TEI else 503
             raise Refused(status, "The queue of this simulated engine is full") from None
         return job.ticket
+
+    def _wear(self) -> None:
+        """Count a request, and crash where that was one too many."""
+        self.requests += 1
+        most = self.spec.crash_after
+        if most is not None and self.requests >= most:
+            self.crashed.set()

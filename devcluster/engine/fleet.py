@@ -34,6 +34,7 @@ class Resident:
         self._ending: Ending | None = None
         self._end: asyncio.Task[None] | None = None
         self._look: asyncio.Task[None] | None = None
+        self._crash: asyncio.Task[None] | None = None
         self._again = False
 
     def wake(self) -> None:
@@ -73,6 +74,8 @@ class Resident:
         if self.server is None:
             self.server = self._server_for(pod, spec)
             self._started, self._spec = (pod.restarts, pod.ip), spec
+            self._crash = asyncio.create_task(self._await_crash(self.server))
+            self._crash.add_done_callback(_log_failure)
         if self._spec != spec:
             self.server.adjust(spec)
             self._spec = spec
@@ -83,6 +86,12 @@ class Resident:
             self._loaded = True
         else:
             await self.server.load()
+
+    async def _await_crash(self, server: ModelServer) -> None:
+        """Tell that a process ended by itself. It stays in its place until it is restarted."""
+        await server.crashed()
+        if self._ending is None and not self.lost and not self.gone:
+            await self._kubelet.report_crash(self.pod)
 
     async def _run_to_the_end(self, pod: Pod) -> None:
         if self._ending is not None:
@@ -104,6 +113,9 @@ class Resident:
     async def _drop_server(self) -> None:
         server, self.server = self.server, None
         self._started, self._loaded = (-1, ""), False
+        if self._crash is not None:
+            self._crash.cancel()
+            self._crash = None
         if server is not None:
             await server.kill()
 

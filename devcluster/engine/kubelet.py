@@ -23,6 +23,8 @@ _FRESH = 2.0
 _REPORTED_AT_ONCE = 32
 """Beyond this many pods that end together, the last status is left out: the object goes anyway."""
 KILLED = 137
+CRASHED = 139
+"""A segmentation fault."""
 _LONGEST_PAUSE = 5.0
 
 
@@ -75,6 +77,20 @@ def last_status(pod: Pod, exit_code: int, now: datetime) -> dict[str, Any]:
     }
 
 
+def crash_status(pod: Pod, now: datetime) -> dict[str, Any]:
+    """Return the patch that says that the containers ended and that the pod goes on."""
+    at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = [
+        {"type": kind, "status": "False", "reason": "ContainersNotReady", "lastTransitionTime": at}
+        for kind in ("Ready", "ContainersReady")
+    ]
+    ended = [_ended(status, CRASHED, at) for status in pod.container_statuses]
+    return {
+        "metadata": {"uid": pod.uid},
+        "status": {"conditions": conditions, "containerStatuses": ended},
+    }
+
+
 def _ended(status: Mapping[str, Any], exit_code: int, at: str) -> dict[str, Any]:
     running = (status.get("state") or {}).get("running")
     if running is None:
@@ -96,26 +112,29 @@ class Kubelet:
         self._writer = writer
         self._reporting = 0
 
+    async def report_crash(self, pod: Pod) -> None:
+        """Report that the containers of a pod ended; what restarts them is played elsewhere."""
+        await self._insist(pod, crash_status(pod, datetime.now(UTC)))
+
     async def remove(self, pod: Pod, exit_code: int) -> None:
         """Report the end of a pod, if there is time for it or somebody waits, and remove it."""
         self._reporting += 1
         in_peace = pod.running and self._reporting <= _REPORTED_AT_ONCE
         try:
             if not pod.ended and (pod.has_finalizers or in_peace):
-                await self._insist(pod, exit_code)
+                await self._insist(pod, last_status(pod, exit_code, datetime.now(UTC)))
             await self._insist(pod, None)
         finally:
             self._reporting -= 1
 
-    async def _insist(self, pod: Pod, exit_code: int | None) -> None:
-        """Write until the API server has taken it: the status, or with None the deletion."""
+    async def _insist(self, pod: Pod, patch: Mapping[str, Any] | None) -> None:
+        """Write until the API server has taken it: a status, or with None the deletion."""
         pause = 0.1
         while True:
             try:
-                if exit_code is None:
+                if patch is None:
                     await self._writer.delete_pod_now(pod.namespace, pod.name, pod.uid)
                 else:
-                    patch = last_status(pod, exit_code, datetime.now(UTC))
                     await self._writer.patch_pod_status(pod.namespace, pod.name, patch)
             except ApiError as error:
                 if not error.passes:

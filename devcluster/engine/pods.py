@@ -42,6 +42,8 @@ class EngineSpec:
     real: bool
     error_rate: float
     abort_rate: float
+    crash_after: int | None
+    """Requests after which the process ends by itself; None: never."""
     shutdown_timeout: float
     """Seconds that vLLM and Triton let requests finish after SIGTERM."""
     adapters: tuple[tuple[str, str], ...]
@@ -193,6 +195,7 @@ def _spec(
         real=annotations.get("engine") == "real" and dialect is Dialect.LLAMA_CPP,
         error_rate=_rate("error-rate", annotations, remarks),
         abort_rate=_rate("abort-rate", annotations, remarks),
+        crash_after=_count("crash-after-requests", annotations, remarks),
         shutdown_timeout=shutdown_timeout_for(dialect, arguments),
         adapters=first_adapters(arguments),
         metrics_on=_metrics_on(dialect, arguments, environment),
@@ -256,3 +259,11 @@ def _adapters_on(dialect: Dialect, arguments: Arguments, environment: Mapping[st
         return arguments.has("--enable-lora")
     allowed = environment.get("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "").lower() in ("1", "true")
     return dialect.is_vllm and allowed and arguments.has("--enable-lora")
+
+
+def _count(name: str, annotations: Mapping[str, str], remarks: list[str]) -> int | None:
+    given = annotations.get(name)
+    if given is None or (given.isdecimal() and int(given)):
+        return int(given) if given else None
+    remarks.append(f"annotation {name}: not a number above 0")
+    return None

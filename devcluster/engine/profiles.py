@@ -13,6 +13,8 @@ class Profile:
     """The figures of the timing model. The defaults are about an 8B model on one modern GPU."""
 
     prefill_tokens_per_second: float = 8000.0
+    prefill_seconds: float = 0.0
+    """Of each prompt, besides those of its tokens."""
     decode_tokens_per_second: float = 60.0
     """Of one sequence that runs alone."""
     decode_slowdown: float = 0.01
@@ -30,7 +32,7 @@ class Profile:
         for name in ("prefill_tokens_per_second", "decode_tokens_per_second", "kv_tokens"):
             if not getattr(self, name) > 0:
                 raise BadProfile(f"{_camel(name)} must be positive")
-        for name in ("decode_slowdown", "exit_seconds", "max_queued"):
+        for name in ("prefill_seconds", "decode_slowdown", "exit_seconds", "max_queued"):
             if (getattr(self, name) or 0) < 0:
                 raise BadProfile(f"{_camel(name)} must not be negative")
         if self.max_running < 1 or self.output_tokens < 1:

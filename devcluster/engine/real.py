@@ -110,6 +110,10 @@ class RealServer:
     def adjust(self, spec: EngineSpec) -> None:
         """Do nothing: the figures are those of a simulation."""
 
+    async def crashed(self) -> None:
+        """Never return: it is started again here, and no container ends."""
+        await asyncio.Event().wait()
+
     async def terminate(self) -> None:
         """Send SIGTERM; what follows is up to the real thing."""
         await self._end(signal.SIGTERM)

@@ -29,6 +29,9 @@ class ModelServer(Protocol):
     def adjust(self, spec: EngineSpec) -> None:
         """Go on by a changed annotation of the pod, as far as a process can."""
 
+    async def crashed(self) -> None:
+        """Return when the process has ended by itself; mostly never."""
+
     async def terminate(self) -> None:
         """Take SIGTERM; return when the process has ended."""
 
@@ -90,6 +93,11 @@ class SimulatedServer:
         if (spec.dialect, spec.ports) == (old.dialect, old.ports):
             self.engine.spec = spec
             self.engine.batcher.adjust(spec.profile)
+
+    async def crashed(self) -> None:
+        """Wait for the fault that was ordered, and end as by it."""
+        await self.engine.crashed.wait()
+        await self.kill()
 
     async def terminate(self) -> None:
         """Play what this engine does on SIGTERM, to the end of the process."""

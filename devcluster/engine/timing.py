@@ -156,8 +156,9 @@ class Scheduler:
         if not self._prefilling:
             self._prefill_ends_at = math.inf
             return
-        seconds = self._prefilling[0].needs / self.profile.prefill_tokens_per_second
-        self._prefill_ends_at = self._now + seconds
+        profile = self.profile
+        seconds = self._prefilling[0].needs / profile.prefill_tokens_per_second
+        self._prefill_ends_at = self._now + profile.prefill_seconds + seconds
 
     def _next_end_at(self) -> float:
         while self._ends and self._ends[0][0] != self._ends[0][2].decodes_to:

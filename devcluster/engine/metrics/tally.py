@@ -1,5 +1,6 @@
 """What one engine has done since it started, in the quantities that engines report."""
 
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ class Tally:
     """Counters and histograms. `bounds` names the histograms that the engine has."""
 
     bounds: Mapping[str, Bounds]
+    started: float = field(default_factory=time.time)
+    """When the process began, in seconds since the epoch."""
     prompt_tokens: int = 0
     generation_tokens: int = 0
     preemptions: int = 0

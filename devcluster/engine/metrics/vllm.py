@@ -48,7 +48,7 @@ def page(model: str, tally: Tally, load: Load, kv_tokens: int, adapters: tuple[s
     _histograms(out, tally, {"itl": "vllm:inter_token_latency_seconds", **_TIMES, **_NEW})
     _cache_config(out, kv_tokens)
     text = out.text() + _rejections(model, tally) + _adapters(adapters)
-    return text + _http(tally)
+    return text + _http(tally) + _process(tally)
 
 
 def page_0_9(
@@ -61,7 +61,7 @@ def page_0_9(
     _prefix_cache(out, "vllm:gpu_prefix_cache", tally)
     _histograms(out, tally, {"itl": "vllm:time_per_output_token_seconds", **_TIMES})
     _cache_config(out, kv_tokens)
-    return out.text() + _adapters(adapters) + _http(tally)
+    return out.text() + _adapters(adapters) + _http(tally) + _process(tally)
 
 
 _TIMES = {
@@ -164,4 +164,11 @@ def _http(tally: Tally) -> str:
     out.family("http_requests_total", "counter", "Requests by handler, method and status")
     for (handler, method, status), times in sorted(tally.http.items()):
         out.sample("http_requests_total", times, handler=handler, method=method, status=status)
+    return out.text()
+
+
+def _process(tally: Tally) -> str:
+    out = Page()
+    started = "process_start_time_seconds"
+    out.gauge(started, "Start of the process in seconds since the epoch", tally.started)
     return out.text()

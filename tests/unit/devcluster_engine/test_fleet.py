@@ -251,6 +251,31 @@ async def test_annotations_take_effect_while_it_runs(http):
         await until(status, 500)
 
 
+async def test_a_crash_after_some_requests_is_reported_and_comes_again_after_a_restart(http):
+    api, pod = FakeApi(), a_pod(annotations={"crash-after-requests": "2", "profile": FAST})
+    body = {"model": "chat", "prompt": "Hi"}
+    api.put("pods", pod)
+    async with playing(api):
+        for restarts in range(2):
+            again = changed(pod, "ready")
+            again["status"]["containerStatuses"][0]["restartCount"] = restarts
+            api.put("pods", again)
+            await until(lambda: health(http, pod), 200)
+            async with http.post(url_of(pod) + "/v1/completions", json=body) as reply:
+                assert reply.status == 200
+            with pytest.raises(aiohttp.ClientError):
+                await http.post(url_of(pod) + "/v1/completions", json=body)
+            await api.until(lambda: api.patches)
+            (patch,) = api.patches
+            (status,) = patch["status"]["containerStatuses"]
+            assert status["restartCount"] == restarts
+            assert (status["ready"], status["state"]["terminated"]["exitCode"]) == (False, 139)
+            assert {one["status"] for one in patch["status"]["conditions"]} == {"False"}
+            assert "phase" not in patch["status"]
+            assert await health(http, pod) is None
+            api.patches.clear()
+
+
 async def test_the_feed_survives_lost_watches_and_old_versions(http):
     api, pod = FakeApi(), a_pod()
     async with playing(api):

@@ -163,6 +163,18 @@ def test_vllm_reports_what_it_served():
     }
 
 
+@pytest.mark.parametrize(
+    ("engine", "says"), [("vllm", True), ("vllm-0.9", True), ("sglang", False), ("tei", False)]
+)
+def test_who_says_when_it_started(engine, says):
+    tally = a_tally(SPECS[engine])
+    tally.started = 1_790_000_000.5
+
+    found = families(engine, tally).get("process_start_time_seconds")
+
+    assert [one.value for one in found.samples] == [tally.started] if says else found is None
+
+
 def test_histograms_are_cumulative_and_end_at_infinity():
     family = families("vllm")["vllm:time_to_first_token_seconds"]
     buckets = [(s.labels["le"], s.value) for s in family.samples if s.name.endswith("_bucket")]

@@ -69,7 +69,8 @@ def test_limits_come_from_arguments_and_the_annotation_wins():
 
 @pytest.mark.parametrize(
     "annotations",
-    [{"profile": "{"}, {"profile": '{"x": 1}'}, {"error-rate": "much"}, {"dialect": "own"}],
+    [{"profile": "{"}, {"profile": '{"x": 1}'}, {"error-rate": "much"}, {"dialect": "own"}]
+    + [{"crash-after-requests": number} for number in ("0", "-1", "soon", "")],
 )
 def test_a_bad_annotation_is_remarked_and_left_out(annotations):
     assert spec_of(annotations=annotations).remarks

@@ -56,6 +56,16 @@ def test_prompts_are_prefilled_one_after_another():
     assert (first.finished_at, second.finished_at) == (pytest.approx(1.0), pytest.approx(2.0))
 
 
+def test_each_prompt_takes_its_seconds_besides_those_of_its_tokens():
+    slow = Profile(prefill_tokens_per_second=1000, prefill_seconds=0.5, decode_slowdown=0)
+    scheduler = Scheduler(slow, now=0.0)
+    first, second = (scheduler.submit(500, 1, now=0.0) for _ in range(2))
+
+    run_dry(scheduler)
+
+    assert (first.finished_at, second.finished_at) == (pytest.approx(1.0), pytest.approx(2.0))
+
+
 def test_a_batch_slows_each_of_its_sequences():
     slow = Profile(prefill_tokens_per_second=1e9, decode_tokens_per_second=10, decode_slowdown=0.5)
     scheduler = Scheduler(slow, now=0.0)

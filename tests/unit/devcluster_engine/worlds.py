@@ -179,6 +179,7 @@ class FakeApi:
 
     async def _patch(self, request):
         self.patches.append(await request.json())
+        self.changed.set()
         return web.json_response({})
 
     async def _delete(self, request):

@@ -70,6 +70,7 @@ def test_signals_of_a_page() -> None:
         "generationTokens": 1_200_000.0,
         "succeeded": 12.0,
         "errors": 1.0,
+        "aborted": 5.0,
     }
 
 
@@ -96,6 +97,7 @@ def test_a_page_of_a_real_engine() -> None:
             "generationTokens": 629.0,
             "succeeded": 2.0,
             "errors": 0.0,
+            "aborted": 0.0,
             "preemptions": 0.0,
         },
         rel=1e-6,

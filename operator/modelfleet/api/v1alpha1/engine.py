@@ -26,6 +26,7 @@ Signal = Literal[
     "timePerOutputToken",
     "succeeded",
     "errors",
+    "aborted",
     "preemptions",
 ]
 
