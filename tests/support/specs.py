@@ -26,6 +26,9 @@ JUNK: tuple[Any, ...] = (
 
 PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
     "uri": ("hf://org/name", "pvc://weights/a", "s3://bucket/a", "oci://ghcr.io/org/a"),
+    "image": ("vllm/vllm-openai:v0.32.0", "ghcr.io/org/a@sha256:" + "0" * 64),
+    "cpuImage": ("registry.example:5000/a/b",),
+    "cpu": ("4", "0.5", "500m"),
     "memory": ("32Gi", "1Mi", "64Ti", "1500k"),
     "sharedMemory": ("8Gi", "2T"),
     "operator": ("Exists", "Equal"),

@@ -30,7 +30,7 @@ def _unbounded(schema: Any, path: str) -> Iterator[str]:
         "integer": ("minimum", "maximum"),
         "array": ("items", "maxItems", "x-kubernetes-list-type"),
         "object": ("maxProperties",) if "additionalProperties" in schema else (),
-        None: ("minimum", "maximum", "pattern", "maxLength"),
+        None: ("minimum", "maximum", "maxLength", "x-kubernetes-validations"),
     }
     for needed in bounds.get(schema.get("type"), ()):
         if needed not in schema:

@@ -1,11 +1,13 @@
 """Types of fields. Each is bounded, and means the same to pydantic and to the API server."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from modelfleet.api.pydantic_schema import FORM
 from modelfleet.api.schema import twin
 
 
@@ -25,6 +27,51 @@ class Between:
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         bounded = core_schema.int_schema(strict=True, ge=self.least, le=self.most)
         return core_schema.no_info_before_validator_function(_whole_number, bounded)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The form of text, and what to write where it is missed; of a `pattern`, kubectl shows that.
+
+    `pattern` must mean the same to Python and to RE2, and hold no single quote; nor must `words`.
+    Text that matches `bare` lacks only `prefix`, which is then told. With `or_integer` an integer
+    is taken as well.
+    """
+
+    pattern: str
+    words: str
+    bare: str = ""
+    prefix: str = ""
+    or_integer: bool = False
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), FORM: self._rule()}
+
+    @twin
+    def _checked(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text):
+            return text
+        lacks_prefix = self.bare and re.fullmatch(self.bare, text)
+        words = f"write {self.prefix}{text}" if lacks_prefix else self.words
+        raise PydanticCustomError("form", "{words}", {"words": words})
+
+    def _rule(self) -> dict[str, Any]:
+        matches = f"self.matches(r'{self.pattern}')"
+        rule = {
+            "message": self.words,
+            "rule": f"type(self) == int || {matches}" if self.or_integer else matches,
+        }
+        if not self.bare:
+            return rule
+        told = f"self.matches(r'{self.bare}') ? 'write {self.prefix}' + self : '{self.words}'"
+        return {**rule, "messageExpression": told}
 
 
 Bool = Annotated[bool, Field(strict=True)]
@@ -58,7 +105,11 @@ _TAG = "[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}"
 _DIGEST = "[A-Za-z][A-Za-z0-9]*:[0-9a-fA-F]{32,128}"
 Image = Annotated[
     str,
-    Field(pattern=f"^({_HOST}/)?{_PART}(/{_PART})*(:{_TAG})?(@{_DIGEST})?$", max_length=512),
+    Field(max_length=512),
+    Form(
+        f"^({_HOST}/)?{_PART}(/{_PART})*(:{_TAG})?(@{_DIGEST})?$",
+        "write an image as in registry.example/team/engine:v1, in lower case but for the tag",
+    ),
 ]
 """What the kubelet can parse; else it says InvalidImageName, long after `kubectl apply`."""
 
@@ -86,22 +137,24 @@ def _int_or_string(largest: int) -> dict[str, Any]:
 
 Cpu = Annotated[
     str,
-    Field(
-        pattern=r"^([0-9]{1,4}(\.[0-9]{1,3})?|[0-9]{1,7}m)$",
-        max_length=8,
-        json_schema_extra=_int_or_string(9999),
-    ),
+    Field(max_length=8, json_schema_extra=_int_or_string(9999)),
     BeforeValidator(_integer_as_text),
+    Form(
+        "^([0-9]{1,4}([.][0-9]{1,3})?|[0-9]{1,7}m)$",
+        "write cores, as in 4, 0.5 or 500m",
+        or_integer=True,
+    ),
 ]
 """Cores, at the finest in thousandths."""
 
 Bytes = Annotated[
     str,
-    Field(
-        pattern=r"^[0-9]{1,15}(\.[0-9]{1,3})?(k|M|G|T|Ki|Mi|Gi|Ti)?$",
-        max_length=21,
-        json_schema_extra=_int_or_string(10**15 - 1),
-    ),
+    Field(max_length=21, json_schema_extra=_int_or_string(10**15 - 1)),
     BeforeValidator(_integer_as_text),
+    Form(
+        "^[0-9]{1,15}([.][0-9]{1,3})?(k|M|G|T|Ki|Mi|Gi|Ti)?$",
+        "write bytes, as in 32Gi for 32 GiB or 32G for 32 GB; units are k, M, G, T, Ki, Mi, Gi, Ti",
+        or_integer=True,
+    ),
 ]
 """Without `m`: 512m would be half a byte, and nobody has ever meant it."""

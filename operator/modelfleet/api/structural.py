@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelfleet.api.pydantic_schema import REFUSED, Json, MarkedJsonSchema
+from modelfleet.api.pydantic_schema import FORM, REFUSED, Json, MarkedJsonSchema
 from modelfleet.api.schema import Schema
 
 EXACT = 2**53 - 1
 """The API server keeps bounds as float64, so a larger one would come back changed."""
 
 INT32 = 2**31 - 1
+RULES = "x-kubernetes-validations"
 
 
 class Unrepresentable(TypeError):
@@ -113,23 +114,27 @@ def _default(schema: Json, place: _Place) -> Json:
 def _string(schema: Json, place: _Place) -> Json:
     if schema.get("x-kubernetes-int-or-string"):
         return _integer_or_string(schema, place)
-    place.only(schema, "pattern", "minLength", "maxLength")
+    place.only(schema, "pattern", "minLength", "maxLength", FORM)
     if "const" in schema:
         schema = {**schema, "enum": [schema["const"]]}
     if "enum" not in schema:
         place.needs(schema, "maxLength")
     _check_pattern(schema, place)
-    kept = _kept(schema, "enum", "pattern", "minLength", "maxLength")
+    kept = _kept(schema, "enum", "pattern", "minLength", "maxLength") | _form(schema)
     return {"type": "string", **kept, **_default(schema, place)}
 
 
 def _integer_or_string(schema: Json, place: _Place) -> Json:
-    """The pattern holds for text and the bounds for integers, so both are needed."""
-    bounds = ("pattern", "maxLength", "minimum", "maximum")
-    place.only(schema, "x-kubernetes-int-or-string", *bounds)
-    place.needs(schema, *bounds)
-    _check_pattern(schema, place)
-    return {"x-kubernetes-int-or-string": True, **_kept(schema, *bounds), **_default(schema, place)}
+    """The rule holds for text and the bounds for integers, so both are needed."""
+    bounds = ("maxLength", "minimum", "maximum")
+    place.only(schema, "x-kubernetes-int-or-string", *bounds, FORM)
+    place.needs(schema, *bounds, FORM)
+    kept = _kept(schema, *bounds) | _form(schema)
+    return {"x-kubernetes-int-or-string": True, **kept, **_default(schema, place)}
+
+
+def _form(schema: Json) -> Json:
+    return {RULES: [schema[FORM]]} if FORM in schema else {}
 
 
 def _check_pattern(schema: Json, place: _Place) -> None:
@@ -185,7 +190,7 @@ def _check_keys(schema: Json, items: Json, place: _Place) -> None:
 def _object(schema: Json, place: _Place) -> Json:
     if "properties" not in schema:
         return _map(schema, place)
-    place.only(schema, "properties", "required", "x-kubernetes-validations")
+    place.only(schema, "properties", "required", RULES)
     required = schema.get("required", [])
     properties = {
         name: _property(field, name in required, place.field(name))
@@ -194,7 +199,7 @@ def _object(schema: Json, place: _Place) -> Json:
     made = {"type": "object", **_kept(schema, "required")}
     if properties:  # the API server leaves an empty one out, which would show as a difference
         made["properties"] = properties
-    return made | _kept(schema, "x-kubernetes-validations")
+    return made | _kept(schema, RULES)
 
 
 def _property(schema: Json, required: bool, place: _Place) -> Json:
@@ -224,7 +229,7 @@ def _map(schema: Json, place: _Place) -> Json:
         "type": "object",
         **_kept(schema, "minProperties", "maxProperties"),
         "additionalProperties": _node(value, place.items()),
-        "x-kubernetes-validations": [_key_rule(pattern, keys["maxLength"])],
+        RULES: [_key_rule(pattern, keys["maxLength"])],
     }
 
 

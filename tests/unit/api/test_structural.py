@@ -16,7 +16,7 @@ from pydantic import (
     field_validator,
 )
 
-from modelfleet.api.fields import Between, Bool, Bytes, Count, DnsLabel, Labels, LabelValue
+from modelfleet.api.fields import Between, Bool, Bytes, Count, DnsLabel, Form, Labels, LabelValue
 from modelfleet.api.schema import ATOMIC, SET, Schema, list_map, rule
 from modelfleet.api.structural import Unrepresentable, schema_for
 
@@ -119,7 +119,7 @@ REFUSED = {
     ),
     "integer-or-string without bounds": (
         Annotated[str, Field(max_length=9, json_schema_extra={"x-kubernetes-int-or-string": True})],
-        "pattern, minimum, maximum",
+        "minimum, maximum, x-form",
     ),
     "a validator before": (Annotated[Short, BeforeValidator(str)], "only Python"),
     "a validator after": (Annotated[Short, AfterValidator(str)], "only Python"),
@@ -311,8 +311,34 @@ def test_a_quantity_is_an_integer_or_text():
 
     assert schema_for(Sized)["properties"]["memory"] == {
         "x-kubernetes-int-or-string": True,
-        "pattern": r"^[0-9]{1,15}(\.[0-9]{1,3})?(k|M|G|T|Ki|Mi|Gi|Ti)?$",
         "maxLength": 21,
         "minimum": 0,
         "maximum": 10**15 - 1,
+        "x-kubernetes-validations": [
+            {
+                "message": "write bytes, as in 32Gi for 32 GiB or 32G for 32 GB; units are "
+                "k, M, G, T, Ki, Mi, Gi, Ti",
+                "rule": "type(self) == int || "
+                "self.matches(r'^[0-9]{1,15}([.][0-9]{1,3})?(k|M|G|T|Ki|Mi|Gi|Ti)?$')",
+            }
+        ],
+    }
+
+
+def test_text_of_a_form_says_what_to_write():
+    class Named(Schema):
+        name: Annotated[
+            str, Field(max_length=9), Form("^a:b$", "write a:b", bare="^b$", prefix="a:")
+        ]
+
+    assert schema_for(Named)["properties"]["name"] == {
+        "type": "string",
+        "maxLength": 9,
+        "x-kubernetes-validations": [
+            {
+                "message": "write a:b",
+                "rule": "self.matches(r'^a:b$')",
+                "messageExpression": "self.matches(r'^b$') ? 'write a:' + self : 'write a:b'",
+            }
+        ],
     }

@@ -1,5 +1,7 @@
 """Verdicts without an API server; `test_corpus.py` has the long list."""
 
+from typing import Any
+
 import pytest
 
 from modelfleet.api.schema import Location
@@ -46,3 +48,21 @@ def test_an_object_as_kubectl_prints_it_has_no_unknown_field():
     }
 
     assert problems(Model, {"metadata": metadata, "spec": SPEC}) == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "message"),
+    [
+        ({"source": {"uri": "Qwen/Qwen2.5-7B"}}, "spec.source.uri", "write hf://Qwen/Qwen2.5-7B"),
+        ({"source": {"uri": "hf://a b"}}, "spec.source.uri", "write a scheme and no space, as in "),
+        ({"source": {"uri": "hf://a/b\n"}}, "spec.source.uri", "write a scheme and no space"),
+        ({"resources": {"memory": "32GB"}}, "spec.resources.memory", "write bytes, as in 32Gi for"),
+        ({"resources": {"cpu": "4 cores"}}, "spec.resources.cpu", "write cores, as in 4, 0.5 or"),
+        ({"engine": {"name": "x", "image": "A/B"}}, "spec.engine.image", "write an image as in "),
+    ],
+)
+def test_text_of_the_wrong_form_is_told_what_to_write(spec: Any, field: str, message: str):
+    (problem,) = problems(Model, {"metadata": {"name": "chat"}, "spec": SPEC | spec})
+
+    assert problem.field == field
+    assert problem.message.startswith(message)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from modelfleet.api.conditions import Conditions
-from modelfleet.api.fields import Between, Bool, Count, DnsLabel, Generation, Image
+from modelfleet.api.fields import Between, Bool, Count, DnsLabel, Form, Generation, Image
 from modelfleet.api.schema import ATOMIC, Column, Kind, Names, Schema, list_map, rule
 from modelfleet.api.v1alpha1.pod import Amounts, LocalRef, PodTemplate
 from modelfleet.api.v1alpha1.pod import EnvVar as EnvVar
@@ -17,7 +17,13 @@ MAX_NAME = 50
 """A Model's name and its children's suffixes fit into the 63 characters of a Service's name."""
 
 NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-URI_PATTERN = '^(hf|oci|s3|gs|https|ollama|pvc)://[!"$->@-~]+$'
+URI = Form(
+    '^(hf|oci|s3|gs|https|ollama|pvc)://[!"$->@-~]+$',
+    "write a scheme and no space, as in hf://organisation/name, oci://image, s3://bucket/path, "
+    "gs://bucket/path, https://host/file, ollama://name or pvc://claim/path",
+    bare="^[A-Za-z0-9][-A-Za-z0-9._]*/[A-Za-z0-9][-A-Za-z0-9._]*$",
+    prefix="hf://",
+)
 
 
 class Source(Schema):
@@ -26,10 +32,10 @@ class Source(Schema):
     uri: Annotated[
         str,
         Field(
-            pattern=URI_PATTERN,
             max_length=1024,
             description="hf://org/name, oci://image, s3://, gs://, https://, pvc://claim/path or ollama://name",
         ),
+        URI,
     ]
     revision: (
         Annotated[
