@@ -65,7 +65,10 @@ def _due(model: Model, replicas: Mapping[str, int], seen: Observed) -> int:
 
     Nothing is reserved for what would fail once more, and blue-green gives nothing up.
     """
-    failing = any(is_broken(pod) for pod in seen.pods if not pod.terminating)
+    kept = model.status.rollout
+    given_up = kept.failed_revision if kept else None
+    pods = (pod for pod in seen.pods if not pod.terminating and pod.revision != given_up)
+    failing = any(is_broken(pod) for pod in pods)
     if failing or len(replicas) < 2 or model.spec.rollout.strategy == "BlueGreen":
         return 0
     return max(0, model.spec.replicas - sum(replicas.values()))

@@ -16,7 +16,7 @@ from modelfleet.plan.objects.pod import pod_template_for
 from modelfleet.plan.objects.revision import controller_revision_for
 from modelfleet.plan.objects.service import service_for
 from modelfleet.plan.objects.serviceaccount import service_account_for
-from modelfleet.plan.rollout import Rollout, rollout_for
+from modelfleet.plan.rollout import Rollout, needs_probes, rollout_for
 from modelfleet.plan.status import notices_for, status_for, unreadable_status_for
 from modelfleet.plan.world import Manifest, Observed, Plan, Ref, Revision, Unreadable
 
@@ -49,9 +49,11 @@ def plan_for(model: Model, seen: Observed) -> Plan:
         marks=() if idle else marks_for(leavers, seen),
         notices=notices_for(model.status, status),
         watches_load=rollout.strategy is not None,
+        compares=rollout.compares,
+        probes=rollout.compares and needs_probes(model.spec.rollout.canary.analysis, seen.engine),
         claim=claim_for(model, rollout.replicas, seen),
         waits_for_capacity=rollout.waits_for_capacity,
-        look_again_in=next_look(model, seen, status),
+        look_again_in=min(next_look(model, seen, status), rollout.look_again_in or SETTLED),
     )
 
 

@@ -11,7 +11,7 @@ from modelfleet.plan import names
 from modelfleet.plan.census import census_of, old_revisions, ready_in
 from modelfleet.plan.diagnosis import Diagnosis, diagnose
 from modelfleet.plan.diagnosis.text import quoted
-from modelfleet.plan.rollout import Rollout
+from modelfleet.plan.rollout import Progress, Rollout, remembered
 from modelfleet.plan.startup import phases_for
 from modelfleet.plan.verdict import MOST_BYTES, Verdict, conditions_for, notices_between, within
 from modelfleet.plan.world import Notice, Observed, Pod, Unreadable
@@ -47,26 +47,30 @@ def status_for(
         selector=f"{labels.MODEL}={model.metadata.name}",
         endpoint=f"http://{name}.{namespace}.svc/v1",
         current_revision=wanted or old.current_revision,
-        stable_revision=_stable(model, seen, wanted),
+        stable_revision=_stable(model, seen, wanted, rollout),
         startup=phases_for(serving) or old.startup,
-        rollout=_rollout_status(wanted, rollout, serving),
+        rollout=_rollout_status(old.rollout, wanted, rollout, serving),
     )
 
 
 def _rollout_status(
-    wanted: str | None, rollout: Rollout, serving: Sequence[Pod]
+    old: RolloutStatus | None, wanted: str | None, rollout: Rollout, serving: Sequence[Pod]
 ) -> RolloutStatus | None:
-    """Return what an exchange is at; nothing where there is none."""
+    """Return what an exchange is at; nothing where there is none. A held canary is remembered."""
+    message = within(rollout.because, MOST_BYTES)
+    if rollout.held and old is not None and old.strategy == "Canary":
+        return old.model_copy(update={"message": message})
     if wanted is None or rollout.strategy is None:
         return None
     ready = [pod for pod in serving if pod.ready]
     new = sum(pod.revision == wanted for pod in ready)
+    progress = rollout.progress
     return RolloutStatus(
         strategy=rollout.strategy,
         revision=wanted,
         weight=_weight(wanted, rollout.route, new, len(ready)),
-        message=within(rollout.because, MOST_BYTES),
-    )
+        message=message,
+    ).model_copy(update=remembered(progress, rollout.steps) if progress else {})
 
 
 def _weight(wanted: str, route: str | None, new: int, ready: int) -> int | None:
@@ -131,7 +135,14 @@ def _what_clients_wait_for(status: ModelStatus) -> tuple[object, ...]:
         0 < status.replicas <= status.ready_replicas,
         status.current_revision,
         status.stable_revision,
+        *_what_the_next_look_acts_on(status.rollout),
     )
+
+
+def _what_the_next_look_acts_on(rollout: RolloutStatus | None) -> tuple[object, ...]:
+    if rollout is None or rollout.strategy != "Canary":
+        return ()
+    return (rollout.step, rollout.step_started_at, rollout.failed_revision, rollout.memory)
 
 
 def _truths(conditions: Iterable[Condition]) -> frozenset[tuple[str, str]]:
@@ -139,11 +150,15 @@ def _truths(conditions: Iterable[Condition]) -> frozenset[tuple[str, str]]:
     return frozenset((one.type, one.status) for one in conditions if one.type in told)
 
 
-def _stable(model: Model, seen: Observed, wanted: str | None) -> str | None:
-    """Return the revision that was fully ready last. Scaled to zero, nothing is proven."""
+def _stable(model: Model, seen: Observed, wanted: str | None, rollout: Rollout) -> str | None:
+    """Return the revision that was fully ready last. Scaled to zero, nothing is proven.
+
+    A canary proves itself by its steps, not by being ready.
+    """
     count = model.spec.replicas
-    proven = wanted is not None and 0 < count <= census_of(wanted, seen).ready
-    return wanted if proven else model.status.stable_revision
+    judged = rollout.progress is not None and not rollout.progress.promoted
+    whole = wanted is not None and 0 < count <= census_of(wanted, seen).ready
+    return wanted if whole and not judged else model.status.stable_revision
 
 
 def _verdict(
@@ -154,6 +169,8 @@ def _verdict(
     if problem is not None or wanted is None:
         reason, message = problem or (Reason.INVALID_SPEC, rollout.because)
         return Verdict(reason, _beside(message, others), ConditionType.STALLED)
+    if rollout.progress is not None and not rollout.progress.promoted:
+        return _of_canary(model, seen, rollout, rollout.progress, others)
     trouble = diagnose(model, seen, wanted)
     if trouble is not None and not (others and trouble.reason in ROUTINE):
         return Diagnosis(
@@ -163,6 +180,35 @@ def _verdict(
         message = within(f"{unfinished}; {rollout.because}", MOST_BYTES)
         return Verdict(Reason.ROLLING_OUT, message, ConditionType.RECONCILING)
     return _all_well(model, wanted)
+
+
+def _of_canary(
+    model: Model, seen: Observed, rollout: Rollout, progress: Progress, others: str
+) -> Verdict:
+    """Tell the step, or why it was given up. `Ready` is True while enough replicas serve."""
+    serving = [pod for pod in seen.pods if pod.ready and not pod.terminating and not pod.finished]
+    reached = [pod for pod in serving if rollout.route in (None, pod.revision)]
+    serves = 0 < model.spec.replicas <= len(reached)
+    if progress.failed:
+        reason, message = Reason.ROLLOUT_FAILED, _given_up(model, rollout.because, others)
+        return Verdict(reason, message, ConditionType.STALLED, serves)
+    trouble = diagnose(model, seen, progress.revision)
+    if trouble is None or trouble.reason in ROUTINE:
+        message = within(rollout.because, MOST_BYTES)
+        return Verdict(Reason.ROLLING_OUT, message, ConditionType.RECONCILING, serves)
+    kind = ConditionType.STALLED if trouble.stalled else ConditionType.RECONCILING
+    return Verdict(trouble.reason, _beside(trouble.message, others), kind, serves)
+
+
+def _given_up(model: Model, why: str, others: str) -> str:
+    """Keep what to do whole."""
+    meta = model.metadata
+    remedy = (
+        f"Change the spec, or try it again: kubectl annotate model -n {meta.namespace} "
+        f"{meta.name} --overwrite {labels.RETRY}=<any new value>"
+    )
+    rest = f". {remedy}; {others}" if others else f". {remedy}"
+    return within(why, MOST_BYTES - len(rest.encode())) + rest
 
 
 def _all_well(model: Model, wanted: str) -> Verdict:

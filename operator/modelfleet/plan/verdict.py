@@ -14,11 +14,13 @@ MOST_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What `Ready` says, and which abnormal condition goes with it: none where it is True."""
+    """What `Ready` says, and which abnormal condition goes with it: none where all is well."""
 
     reason: Reason
     message: str
     abnormal: ConditionType | None = None
+    serves: bool = False
+    """`Ready` is True all the same: as many replicas serve as are asked for."""
 
 
 def conditions_for(
@@ -38,7 +40,8 @@ def conditions_for(
 
     if verdict.abnormal is None:
         return merge(old, (told(ConditionType.READY, "True"),))
-    return merge(old, (told(ConditionType.READY, "False"), told(verdict.abnormal, "True")))
+    ready: Truth = "True" if verdict.serves else "False"
+    return merge(old, (told(ConditionType.READY, ready), told(verdict.abnormal, "True")))
 
 
 def within(text: str, most: int) -> str:
@@ -51,11 +54,13 @@ def within(text: str, most: int) -> str:
 
 def notices_between(old: Iterable[Condition], new: Iterable[Condition]) -> tuple[Notice, ...]:
     """Return the events of a change that a user acts on: ready, or a person is needed."""
-    before = {condition.type: condition for condition in old}
+    before, new = {condition.type: condition for condition in old}, tuple(new)
+    abnormal = {one.reason for one in new if one.type != ConditionType.READY}
     return tuple(
         Notice(type=_EVENT[condition.type], reason=condition.reason, note=condition.message)
         for condition in new
         if condition.type in _EVENT
+        and (condition.type != ConditionType.READY or condition.reason not in abnormal)
         and condition.status == "True"
         and _differs(before.get(condition.type), condition)
     )

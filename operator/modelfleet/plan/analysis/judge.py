@@ -55,6 +55,7 @@ def judge(stable: Evidence, canary: Evidence, tolerances: Tolerances, memory: Me
         rests_on=tuple(one.subject for one in findings if _counts(one, known)),
         unknown=tuple(one for one in compare.SUBJECTS if one not in known),
         findings=findings,
+        suspicious=bool(failed) or _money(findings) >= SUSPICIOUS,
         memory=memory,
     )
 

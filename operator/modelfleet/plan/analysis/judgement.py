@@ -57,5 +57,7 @@ class Judgement:
     unknown: tuple[Subject, ...]
     """What nobody told, or not all pods of both revisions."""
     findings: tuple[Finding, ...]
+    suspicious: bool
+    """More than tolerated, perhaps: it must not go on by itself."""
     memory: Memory
     """Goes into the status, and into the next judgement."""

@@ -1,8 +1,8 @@
 """How many replicas each live revision gets, and which of them take traffic.
 
-Nothing is remembered: the answer follows from pods, Deployments, the Service and free GPUs alone.
-Carried out and asked again before anything else has happened, it comes to rest at once or after a
-few looks.
+Nothing is remembered but the progress of a canary, and that in the Model's status: the answer
+follows from it, pods, Deployments, the Service and free GPUs alone. Carried out and asked again
+before anything else has happened, it comes to rest at once or after a few looks.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,9 +10,12 @@ from dataclasses import replace
 
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.api.v1alpha1.rollout import Strategy
-from modelfleet.plan.census import census_of, old_revisions
+from modelfleet.plan.census import Census, census_of, old_revisions
 from modelfleet.plan.rollout.bluegreen import blue_green
+from modelfleet.plan.rollout.canary import canary
+from modelfleet.plan.rollout.evidence import needs_probes
 from modelfleet.plan.rollout.exchange import exchange
+from modelfleet.plan.rollout.progress import Progress, progress_of, remembered
 from modelfleet.plan.rollout.situation import Situation
 from modelfleet.plan.rollout.step import Rollout
 from modelfleet.plan.world import Observed
@@ -22,7 +25,7 @@ STRATEGIES: Mapping[Strategy, Callable[[Situation], Rollout]] = {
     "Surge": exchange,
     "Replace": exchange,
     "BlueGreen": blue_green,
-    "Canary": exchange,
+    "Canary": canary,
 }
 
 
@@ -32,7 +35,7 @@ def rollout_for(model: Model, wanted: str | None, seen: Observed) -> Rollout:
         return _as_it_is(seen)
     if wanted is None:
         return _kept(model, seen, "the spec cannot be met")
-    old = old_revisions(wanted, seen)
+    old = (*old_revisions(wanted, seen), *_kept_for(model, wanted, seen))
     emptied = dict.fromkeys(seen.deployments, 0)
     if not old:
         return Rollout(
@@ -40,7 +43,7 @@ def rollout_for(model: Model, wanted: str | None, seen: Observed) -> Rollout:
             because=f"revision {wanted} is the only one",
             done=True,
         )
-    if model.spec.rollout.paused:
+    if model.spec.rollout.paused and not _is_judged(model, wanted):
         held = _kept(model, seen, "spec.rollout.paused holds the rollout where it is")
         return replace(held, done=False)
     situation = Situation(model, census_of(wanted, seen), old, seen)
@@ -48,10 +51,36 @@ def rollout_for(model: Model, wanted: str | None, seen: Observed) -> Rollout:
     return replace(step, replicas={**emptied, **step.replicas})
 
 
+def _kept_for(model: Model, wanted: str, seen: Observed) -> tuple[Census, ...]:
+    """Return the stable revision where it has no pod and the wanted one must not be started."""
+    stable = model.status.stable_revision
+    if stable is None or stable == wanted or not _is_canary(model):
+        return ()
+    known = any(one.hash == stable for one in seen.revisions)
+    if not known or not progress_of(model, wanted).failed:
+        return ()
+    present = any(one.revision == stable for one in old_revisions(wanted, seen))
+    return () if present else (census_of(stable, seen),)
+
+
+def _is_judged(model: Model, wanted: str) -> bool:
+    """Return whether a canary has begun or was given up: a pause holds its step, not its judges."""
+    kept = model.status.rollout
+    begun = kept is not None and kept.strategy == "Canary" and kept.revision == wanted
+    return begun and _is_canary(model) and not progress_of(model, wanted).promoted
+
+
+def _is_canary(model: Model) -> bool:
+    return model.spec.rollout.strategy == "Canary" and not model.spec.rollout.pin_revision
+
+
 def _as_it_is(seen: Observed) -> Rollout:
     asked = {one: deployment.replicas for one, deployment in seen.deployments.items()}
     return Rollout(
-        replicas=asked, because="spec.paused holds everything as it is", route=seen.route
+        replicas=asked,
+        because="spec.paused holds everything as it is",
+        route=seen.route,
+        held=True,
     )
 
 
@@ -60,7 +89,7 @@ def _kept(model: Model, seen: Observed, why: str) -> Rollout:
     count = model.spec.replicas
     asked = {one: min(count, live.replicas) for one, live in sorted(seen.deployments.items())}
     if not asked:
-        return Rollout(replicas={}, because=f"{why}, and nothing runs", done=True)
+        return Rollout(replicas={}, because=f"{why}, and nothing runs", held=True, done=True)
     route = seen.route if seen.route in asked else None
     stable = route or _stable(model, asked, seen)
     others = 0 if route else sum(asked.values()) - asked[stable]
@@ -69,6 +98,7 @@ def _kept(model: Model, seen: Observed, why: str) -> Rollout:
         replicas=asked,
         because=f"{why}, so revision {stable} stays",
         route=route,
+        held=True,
         done=len(asked) == 1,
     )
 
@@ -81,4 +111,4 @@ def _stable(model: Model, asked: Mapping[str, int], seen: Observed) -> str:
     return max(asked, key=lambda one: (census_of(one, seen).ready, asked[one], one))
 
 
-__all__ = ["Rollout", "rollout_for"]
+__all__ = ["Progress", "Rollout", "needs_probes", "remembered", "rollout_for"]

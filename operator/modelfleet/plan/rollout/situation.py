@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from functools import cached_property
 
-from modelfleet.api.v1alpha1.model import Model
+from pydantic import ValidationError
+
+from modelfleet.api.v1alpha1.model import Model, Resources
+from modelfleet.api.v1alpha1.rollout import Analysis
 from modelfleet.plan.census import Census, ready_in
 from modelfleet.plan.claims import room_left
 from modelfleet.plan.headroom import room_for
@@ -15,6 +18,7 @@ class Situation:
     """What the steps of one exchange have in common. Derived figures only, nothing decided."""
 
     def __init__(self, model: Model, new: Census, old: tuple[Census, ...], seen: Observed) -> None:
+        self.model, self.seen = model, seen
         self.count = model.spec.replicas
         self.gpus = model.spec.resources.gpus
         self.manner = model.spec.rollout.strategy
@@ -31,6 +35,16 @@ class Situation:
         """Whether new replicas would fit but for the strategy, wherever the old ones are."""
 
         self.promised = self.room == 0 and room_for(self.gpus, self.pools) not in (0, None)
+
+    @property
+    def analysis(self) -> Analysis:
+        """How a canary is judged."""
+        return self.model.spec.rollout.canary.analysis
+
+    def reverse(self, stable: Census) -> "Situation":
+        """Return the way back to one of the old revisions, whose replicas may have another size."""
+        others = tuple(one for one in (*self.old, self.new) if one is not stable)
+        return Situation(_as_of(stable.revision, self.model, self.seen), stable, others, self.seen)
 
     def _places(self) -> int:
         """Places that old replicas have left, where the new ones may have no others."""
@@ -130,3 +144,16 @@ class Situation:
 
 def _held(pod: Pod, resources: set[str]) -> int:
     return sum(amount for resource, amount in pod.requests if resource in resources)
+
+
+def _as_of(revision: str, model: Model, seen: Observed) -> Model:
+    """Return the Model with the GPUs and pools of a kept revision, as far as they are known."""
+    inputs = next((one.inputs for one in seen.revisions if one.hash == revision), {})
+    if not inputs:
+        return model
+    try:
+        resources = Resources.model_validate(inputs.get("resources", {}))
+    except ValidationError:
+        return model  # another version wrote it
+    update = {"resources": resources, "node_pools": tuple(inputs.get("nodePools", ()))}
+    return model.model_copy(update={"spec": model.spec.model_copy(update=update)})
