@@ -72,14 +72,20 @@ class Reason(StrEnum):
 class Condition(Schema):
     """A metav1.Condition, bounded as the API server bounds it."""
 
-    type: Annotated[str, Field(max_length=316)]
-    status: Truth
+    type: Annotated[str, Field(max_length=316)] = Field(
+        description="Ready, Reconciling or Stalled; what is not listed is not so."
+    )
+    status: Truth = Field(description="Whether it is so.")
     reason: Annotated[
         str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=1024)
-    ]
-    message: Annotated[str, Field(max_length=32768)] = ""
-    last_transition_time: Timestamp
-    observed_generation: Generation = 0
+    ] = Field(description="Why, in one word for machines.")
+    message: Annotated[str, Field(max_length=32768)] = Field(
+        default="", description="Why, in a sentence for people, and what to do."
+    )
+    last_transition_time: Timestamp = Field(description="When the status changed last, in UTC.")
+    observed_generation: Generation = Field(
+        default=0, description="The metadata.generation that the condition is about."
+    )
 
 
 Conditions = Annotated[

@@ -14,7 +14,7 @@ REFUSED = "x-refused"
 """Why a node must not be in a CRD. `structural` knows the field and raises."""
 
 FORM = "x-form"
-"""The CEL rule of a `fields.Form`, which has its twin with it; any other rule on a field has none."""
+"""The CEL rule of a `fields.Form`, which brings its twin; any other rule on a field has none."""
 
 _LAX = "pydantic would take text for it, the API server not; use fields.Between or fields.Bool"
 _OPAQUE = "a validator that only Python runs; use @rule, which has CEL beside it"

@@ -1,5 +1,8 @@
 """The CRDs of this version: their form, their size, and that the committed files are current."""
 
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +121,39 @@ def test_scopes_differ():
     scopes = {kind.names.kind: crd.crd_for(kind)["spec"]["scope"] for kind in KINDS}
 
     assert scopes == {"Model": "Namespaced", "GPUNodePool": "Cluster", "Engine": "Cluster"}
+
+
+OF_OTHERS = {"rollout"}
+"""Described beside the strategies."""
+
+
+def _fields(inside: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, field in inside.get("properties", {}).items():
+        if name not in OF_OTHERS:
+            yield f"{path}.{name}", field
+            yield from _fields(field, f"{path}.{name}")
+    for below in ("items", "additionalProperties"):
+        if below in inside:
+            yield from _fields(inside[below], path)
+
+
+@pytest.mark.parametrize("kind", [Model, GPUNodePool])
+@pytest.mark.parametrize("part", ["spec", "status"])
+def test_kubectl_explains_every_field_in_a_sentence(kind: type[Kind], part: str):
+    told = {path: field.get("description", "") for path, field in _fields(schema(kind)[part], part)}
+
+    assert [path for path, text in told.items() if not re.fullmatch(r"[A-Z`].*\.", text)] == []
+
+
+@pytest.mark.parametrize("kind", [Model, GPUNodePool])
+def test_kubectl_explains_every_default_with_its_value(kind: type[Kind]):
+    fields = dict(_fields(schema(kind)["spec"], "spec"))
+    defaults = {path: one for path, one in fields.items() if one.get("default") not in (None, {})}
+
+    silent = [
+        path
+        for path, one in defaults.items()
+        if f"default: {json.dumps(one['default']).strip(chr(34))}" not in one["description"]
+    ]
+    assert defaults
+    assert silent == []

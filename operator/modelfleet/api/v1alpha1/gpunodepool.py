@@ -13,44 +13,55 @@ from modelfleet.api.v1alpha1.pod import Tolerations
 class GPUNodePoolSpec(Schema):
     """Nodes are chosen by label; a node belongs to one pool."""
 
-    node_selector: Annotated[Labels, Field(min_length=1)]
+    node_selector: Annotated[Labels, Field(min_length=1)] = Field(
+        description="Labels that the nodes of this pool have, all of them."
+    )
     resource_name: ResourceName = Field(
-        default="nvidia.com/gpu", description="the resource that a pod asks for, as in amd.com/gpu"
+        default="nvidia.com/gpu",
+        description="The resource that a pod asks for, as in amd.com/gpu; default: nvidia.com/gpu.",
     )
     tolerations: Tolerations = Field(
-        default=(), description="given to every pod that may use this pool"
+        default=(),
+        description="Given to every pod that may use this pool, for its taints; default: none.",
     )
 
 
 class GPUs(Schema):
     """GPUs of ready, schedulable nodes; `allocated` counts pods of any owner."""
 
-    total: Count = 0
-    allocated: Count = 0
-    free: Count = 0
+    total: Count = Field(default=0, description="GPUs in all.")
+    allocated: Count = Field(default=0, description="GPUs that pods hold.")
+    free: Count = Field(default=0, description="GPUs that no pod holds.")
     largest_free_block: Count = Field(
-        default=0, description="most GPUs free on one node: the largest replica that starts now"
+        default=0,
+        description="Most GPUs that are free on one node: the largest replica that starts now.",
     )
 
 
 class Accelerator(GPUs):
     """The same figures for one product."""
 
-    name: Annotated[str, Field(max_length=63)]
-    nodes: Count = 0
+    name: Annotated[str, Field(max_length=63)] = Field(
+        description="The product, as the node's labels call it."
+    )
+    nodes: Count = Field(default=0, description="Ready, schedulable nodes that have it.")
 
 
 class GPUNodePoolStatus(Schema):
     """What the pool has."""
 
-    observed_generation: Generation = -1
-    conditions: Conditions = ()
-    nodes: Count = 0
-    ready_nodes: Count = 0
+    observed_generation: Generation = Field(
+        default=-1, description="The metadata.generation that this status is about."
+    )
+    conditions: Conditions = Field(
+        default=(), description="Ready sums up; Reconciling waits; Stalled needs a person."
+    )
+    nodes: Count = Field(default=0, description="Nodes that the selector matches.")
+    ready_nodes: Count = Field(default=0, description="Those that are ready and not cordoned.")
     gpus: GPUs = Field(default_factory=GPUs)
     accelerators: Annotated[
         tuple[Accelerator, ...], Field(max_length=32, json_schema_extra=list_map("name"))
-    ] = ()
+    ] = Field(default=(), description="The same figures for each product of the pool.")
 
 
 class GPUNodePool(Kind):

@@ -33,7 +33,9 @@ class Source(Schema):
         str,
         Field(
             max_length=1024,
-            description="hf://org/name, oci://image, s3://, gs://, https://, pvc://claim/path or ollama://name",
+            description="Where the weights are: hf://organisation/name, oci://image, "
+            "s3://bucket/path, gs://bucket/path, https://host/file, pvc://claim/path or "
+            "ollama://name.",
         ),
         URI,
     ]
@@ -43,13 +45,16 @@ class Source(Schema):
             Field(
                 pattern=r"^[A-Za-z0-9][-A-Za-z0-9._/:]*$",
                 max_length=256,
-                description="commit, tag or digest; leave out for the publisher's default",
+                description="Commit, tag or digest of the weights; "
+                "default: what the publisher gives.",
             ),
         ]
         | None
     ) = None
     secret_ref: LocalRef | None = Field(
-        default=None, description="Secret of the same namespace; its key `token` goes to the engine"
+        default=None,
+        description="Secret of the same namespace whose key `token` the engine gets; "
+        "default: none.",
     )
 
     @rule("!self.uri.contains('..')", "a path must not contain '..'", ".uri")
@@ -95,41 +100,59 @@ class EngineChoice(Schema):
     """Which engine serves the model, and what is added to its defaults."""
 
     name: DnsLabel = Field(
-        description="an Engine: vllm, sglang, llama-cpp, tei, ollama, triton or your own"
+        description="An Engine: vllm, sglang, llama-cpp, tei, ollama, triton or one of your own."
     )
-    image: Image | None = Field(default=None, description="instead of the engine's own image")
+    image: Image | None = Field(
+        default=None, description="Image of the engine; default: the one that the Engine names."
+    )
     args: Annotated[
         tuple[Annotated[str, Field(max_length=4096)], ...],
         Field(max_length=128, json_schema_extra=ATOMIC),
-    ] = ()
-    env: Annotated[
-        tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))
-    ] = ()
+    ] = Field(
+        default=(),
+        description="Arguments after the Engine's own, as in --max-model-len=8192; an argument of "
+        "the Engine gives way to the same flag here; default: none.",
+    )
+    env: Annotated[tuple[EnvVar, ...], Field(max_length=64, json_schema_extra=list_map("name"))] = (
+        Field(default=(), description="Variables of the engine's environment; default: none.")
+    )
 
 
 class Resources(Amounts):
     """What one replica takes. The GPU's resource name belongs to the pool."""
 
-    gpus: Annotated[int, Between(0, 64)] = 0
+    gpus: Annotated[int, Between(0, 64)] = Field(
+        default=0,
+        description="GPUs of one replica, all on one node; default: 0, which runs it on the CPU.",
+    )
 
 
 class Adapter(Schema):
     """A LoRA adapter that is loaded with the model at its start."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9._]*$", max_length=63)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9._]*$", max_length=63)] = Field(
+        description="The name that requests use for the model with this adapter."
+    )
     source: Source
 
 
 class Startup(Schema):
     """How long a start may take."""
 
-    deadline_seconds: Annotated[int, Between(10, 86400)] = 1800
+    deadline_seconds: Annotated[int, Between(10, 86400)] = Field(
+        default=1800,
+        description="Seconds from the container's start until the engine must be ready; "
+        "default: 1800.",
+    )
 
 
 class Drain(Schema):
     """How long a leaving replica may finish its requests."""
 
-    timeout_seconds: Annotated[int, Between(0, 3600)] = 120
+    timeout_seconds: Annotated[int, Between(0, 3600)] = Field(
+        default=120,
+        description="Seconds in which a leaving replica may finish its requests; default: 120.",
+    )
 
 
 ServedName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9._/:]*$", max_length=128)]
@@ -140,7 +163,9 @@ class ModelSpec(Schema):
 
     source: Source
     license: Annotated[str, Field(pattern=r"^[^\n\r]*$", max_length=128)] | None = Field(
-        default=None, description="SPDX expression, or the name that the publisher gave"
+        default=None,
+        description="License of the weights, as an SPDX expression or as the publisher calls it, "
+        "for people to read; default: none.",
     )
     engine: EngineChoice
     resources: Resources = Field(default_factory=Resources)
@@ -149,13 +174,18 @@ class ModelSpec(Schema):
         Field(
             max_length=16,
             json_schema_extra=ATOMIC,
-            description="GPUNodePools in order of preference; none: every pool, by name",
+            description="GPUNodePools that may hold replicas, best first; "
+            "default: every pool, by name.",
         ),
     ] = ()
-    replicas: Annotated[int, Between(0, 1000)] = 1
+    replicas: Annotated[int, Between(0, 1000)] = Field(
+        default=1, description="How many pods serve the model; default: 1."
+    )
     adapters: Annotated[
         tuple[Adapter, ...], Field(max_length=32, json_schema_extra=list_map("name"))
-    ] = ()
+    ] = Field(
+        default=(), description="LoRA adapters that are loaded with the model; default: none."
+    )
     startup: Startup = Field(default_factory=Startup)
     drain: Drain = Field(default_factory=Drain)
     pod_template: PodTemplate = Field(default_factory=PodTemplate)
@@ -164,12 +194,17 @@ class ModelSpec(Schema):
         Field(
             max_length=16,
             json_schema_extra=ATOMIC,
-            description="names that requests use; none: the Model's name",
+            description="Names that requests use for the model; default: the Model's own name.",
         ),
     ] = ()
     rollout: RolloutSpec = Field(default_factory=RolloutSpec)
-    revision_history_limit: Annotated[int, Between(1, 50)] = 10
-    paused: Bool = False
+    revision_history_limit: Annotated[int, Between(1, 50)] = Field(
+        default=10, description="How many revisions are kept to go back to; default: 10."
+    )
+    paused: Bool = Field(
+        default=False,
+        description="Write nothing for this Model while true, and only report; default: false.",
+    )
 
     @rule(
         "!has(self.nodePools) || self.nodePools.all(x, self.nodePools.exists_one(y, x == y))",
@@ -203,23 +238,35 @@ class ModelSpec(Schema):
 class StartupPhases(Schema):
     """The last cold start of a replica, in whole seconds; the phases sum to the total."""
 
-    scheduling_seconds: Count = Field(description="until a node was found")
-    pulling_seconds: Count = Field(description="until the container ran")
-    loading_seconds: Count = Field(description="until the engine was ready")
-    total_seconds: Count
+    scheduling_seconds: Count = Field(description="Seconds until a node was found.")
+    pulling_seconds: Count = Field(description="Seconds from there until the container ran.")
+    loading_seconds: Count = Field(description="Seconds from there until the engine was ready.")
+    total_seconds: Count = Field(description="Seconds from the pod's creation until it was ready.")
 
 
 class ModelStatus(Schema):
     """What is so. `Ready` sums it up; `Reconciling` waits; `Stalled` needs a person."""
 
-    observed_generation: Generation = -1
-    conditions: Conditions = ()
-    replicas: Count = 0
-    ready_replicas: Count = 0
-    selector: Annotated[str, Field(max_length=512)] | None = None
-    endpoint: Annotated[str, Field(max_length=512)] | None = None
-    current_revision: Annotated[str, Field(max_length=63)] | None = None
-    stable_revision: Annotated[str, Field(max_length=63)] | None = None
+    observed_generation: Generation = Field(
+        default=-1, description="The metadata.generation that this status is about."
+    )
+    conditions: Conditions = Field(
+        default=(), description="Ready sums up; Reconciling waits; Stalled needs a person."
+    )
+    replicas: Count = Field(default=0, description="Pods of all revisions that have not ended.")
+    ready_replicas: Count = Field(default=0, description="Those of them that are ready.")
+    selector: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Label selector of the Model's pods, for kubectl scale and HPA."
+    )
+    endpoint: Annotated[str, Field(max_length=512)] | None = Field(
+        default=None, description="Base URL of the OpenAI API, inside the cluster."
+    )
+    current_revision: Annotated[str, Field(max_length=63)] | None = Field(
+        default=None, description="The revision that the spec asks for."
+    )
+    stable_revision: Annotated[str, Field(max_length=63)] | None = Field(
+        default=None, description="The revision whose replicas were all ready last."
+    )
     startup: StartupPhases | None = None
     rollout: RolloutStatus | None = None
 
