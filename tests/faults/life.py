@@ -124,6 +124,7 @@ def _is_settled(state: dict[str, Any]) -> bool:
         "status" in model
         and is_ready(model)
         and not others
+        and "rollout" not in model["status"]
         and at_rest
         and len(state["Deployment"]) == 1
         and len(pods) == replicas == model["status"]["replicas"]
@@ -168,7 +169,7 @@ def _pod(raw: dict[str, Any]) -> tuple[str, int]:
 
 def _status(status: dict[str, Any]) -> dict[str, Any]:
     conditions = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
-    told = {k: v for k, v in status.items() if k not in ("conditions", "startup", "rollout")}
+    told = {k: v for k, v in status.items() if k not in ("conditions", "startup")}
     return {"conditions": conditions, **told}
 
 

@@ -1,4 +1,7 @@
-"""Keeps a store true to one kind: list, watch, and start again after whatever happens."""
+"""Keeps a store true to one kind: list, watch, and start again after whatever happens.
+
+Several informers may feed one store where only some namespaces are looked at, one for each.
+"""
 
 import asyncio
 import logging
@@ -62,7 +65,7 @@ class Scope:
 
 
 class Informer(Generic[T]):
-    """One watch that feeds one store. `run` it as one task."""
+    """One watch that feeds a store. `run` it as one task."""
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Informer(Generic[T]):
         """When the server last said anything, a bookmark included; monotonic seconds."""
         self._session = session
         self._where = store.resource.all(scope.namespace)
+        self._within = scope.namespace or ""
         self._query = scope.query()
         self._pace = pace
         self._streaming: bool | None = None
@@ -169,7 +173,7 @@ class Informer(Generic[T]):
         more = True
         while more:
             page = await self._session.page(self._where, query)
-            if len(listed) == 0 and int(page.resource_version) < self.store.horizon:
+            if len(listed) == 0 and int(page.resource_version) < self.store.horizon(self._within):
                 self.store.rewind()
             for raw in page.items:
                 self._take_listed(raw, listed)
@@ -180,7 +184,7 @@ class Informer(Generic[T]):
 
     def _take_listed(self, raw: Raw, listed: set[Name]) -> None:
         listed.add(name_of(raw))
-        self.store.feed(None, raw)
+        self.store.feed(None, raw, self._within)
 
     def _take(self, kind: str, raw: Raw) -> None:
         self.last_event_at = self._monotonic()
@@ -189,11 +193,11 @@ class Informer(Generic[T]):
         if kind == "BOOKMARK":
             self._bookmark(raw)
         elif self._listed is None:
-            self.store.feed(kind, raw)
+            self.store.feed(kind, raw, self._within)
             self._version = raw["metadata"]["resourceVersion"]
         elif kind == "DELETED":
             self._listed.discard(name_of(raw))
-            self.store.feed(kind, raw)
+            self.store.feed(kind, raw, self._within)
         else:
             self._take_listed(raw, self._listed)
 
@@ -204,17 +208,17 @@ class Informer(Generic[T]):
             if int(version) < int(self._version or 0):
                 raise errors.Gone(_BACKWARDS)
             self._version = version
-            self.store.advance(version_of(raw))
+            self.store.advance(version_of(raw), self._within)
         elif annotations.get(_INITIAL_END) == "true":
             self._complete(self._listed, version)
 
     def _complete(self, listed: set[Name], version: str) -> None:
         """A list has come in whole: what it does not have is gone, with or without an event."""
         self._listed = None
-        if int(version) < self.store.horizon:
+        if int(version) < self.store.horizon(self._within):
             self.store.rewind()
             raise errors.Gone(_BACKWARDS)
-        vanished = self.store.retain(listed, int(version))
+        vanished = self.store.retain(listed, int(version), self._within)
         if vanished and self.synced.is_set():
             telemetry.LOST_DELETES.labels(self._where.kind).inc(len(vanished))
         self._version = version

@@ -18,6 +18,7 @@ from modelfleet.cluster.reporter import Reporter
 from modelfleet.cluster.session import METADATA, Session
 from modelfleet.engines import built_in
 from modelfleet.plan.leaving import LEAVES
+from modelfleet.plan.samples import ProbeResult, Scrape
 from modelfleet.plan.status import held_up_status_for
 from modelfleet.plan.world import (
     Deployment,
@@ -50,6 +51,19 @@ class Load(Protocol):
         """Return pod uid → requests in it. Absent: not known."""
 
 
+class Evidence(Protocol):
+    """Who knows what the pods of two revisions told while they are compared."""
+
+    def watch(self, key: Key, seconds: float | None, probes: bool) -> None:
+        """Start to read a Model's pods for intervals of so many seconds, or with None stop."""
+
+    def scrapes(self, key: Key) -> tuple[Scrape, ...]:
+        """Return what the pods told of themselves."""
+
+    def probes(self, key: Key) -> tuple[ProbeResult, ...]:
+        """Return what became of requests of our own."""
+
+
 class LiveCluster:
     """Reads come from caches and never wait. Writes raise Unavailable when worth a retry."""
 
@@ -60,12 +74,13 @@ class LiveCluster:
         applier: Applier,
         recorder: Recorder,
         load: Load,
+        evidence: Evidence,
         may_write: Callable[[], bool],
         now: Callable[[], datetime] = clock.utc_now,
     ) -> None:
         """`may_write` says whether this process leads; it is asked before every write."""
         self._session, self._caches = session, caches
-        self._applier, self._load = applier, load
+        self._applier, self._load, self._evidence = applier, load, evidence
         self._may_write, self.now = may_write, now
         self._reporter = Reporter(session, caches, recorder, self._require_leadership)
 
@@ -77,6 +92,7 @@ class LiveCluster:
         if found is None:
             self._reporter.forget(key)
             self._load.watch(key, False)
+            self._evidence.watch(key, None, False)
         return found
 
     def pool(self, key: Key) -> Pool | None:
@@ -89,8 +105,8 @@ class LiveCluster:
 
     def observe(self, model: Model) -> Observed:
         """Return all that a decision about a Model may look at."""
-        family = (model.metadata.namespace, model.metadata.name)
-        name = model.spec.engine.name
+        key, name = key_of(model), model.spec.engine.name
+        family = (key.namespace, key.name)
         engine = self._caches.engines.get("", name) or built_in().get(name)
         own = {one.metadata.name for one in self._caches.engines}
         pods = tuple(self._placed(pod) for pod in self._caches.pods.by("model", family))
@@ -111,8 +127,10 @@ class LiveCluster:
             deployments={one.revision: one for one in deployments if isinstance(one, Deployment)},
             pods=pods,
             route=self._route(model),
-            claims=self._caches.claims_of_others(key_of(model)),
-            in_flight=self._load.in_flight(key_of(model), now),
+            claims=self._caches.claims_of_others(key),
+            in_flight=self._load.in_flight(key, now),
+            scrapes=self._evidence.scrapes(key),
+            probes=self._evidence.probes(key),
             lost_nodes=frozenset(one.node for one in pods if one.node and self._lost(one.node)),
         )
 
@@ -143,8 +161,11 @@ class LiveCluster:
     async def write(self, model: Model, plan: Plan) -> Refusals:
         """Apply and delete what differs. Returns what was refused for good; safe to repeat."""
         # Before the first await, so that nobody decides in between.
-        self._caches.note_claim(key_of(model), plan.claim)
-        self._load.watch(key_of(model), plan.watches_load)
+        key, analysis = key_of(model), model.spec.rollout.canary.analysis
+        self._caches.note_claim(key, plan.claim)
+        self._load.watch(key, plan.watches_load)
+        seconds = float(analysis.interval_seconds) if plan.compares else None
+        self._evidence.watch(key, seconds, plan.probes)
         try:
             for mark in plan.marks:
                 await self._mark(mark)

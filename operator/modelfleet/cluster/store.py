@@ -64,8 +64,8 @@ class Store(Generic[T]):
         self._tombstones: OrderedDict[Name, int] = OrderedDict()
         self._changes: list[Change[T]] = []
         self._size = telemetry.STORED_OBJECTS.labels(resource.kind)
-        self.horizon = 0
-        """The resourceVersion up to which nothing is missing."""
+        self._horizons: dict[str, int] = {}
+        """By the namespace of a watch; "" is a watch of all namespaces."""
 
     def subscribe(self, change: Change[T]) -> None:
         """Have `change` called for each difference in values. What it raises is logged."""
@@ -100,10 +100,17 @@ class Store(Generic[T]):
         """Return the keys of `index` that have values."""
         return list(self._index[index])
 
-    def feed(self, kind: str | None, raw: Raw) -> None:
-        """Take in a watch event: ADDED, MODIFIED, DELETED; anything else is one of a list."""
+    def horizon(self, within: str = "") -> int:
+        """Return the resourceVersion up to which a namespace's watch has told everything."""
+        return max(self._horizons.get("", 0), self._horizons.get(within, 0))
+
+    def feed(self, kind: str | None, raw: Raw, within: str = "") -> None:
+        """Take in a watch event: ADDED, MODIFIED, DELETED; anything else is one of a list.
+
+        `within` is the namespace that is watched; empty: all of them.
+        """
         version = version_of(raw)
-        self.horizon = max(self.horizon, version)
+        self.advance(version, within)
         if kind == "DELETED":
             self._remove(name_of(raw), version)
         else:
@@ -112,15 +119,16 @@ class Store(Generic[T]):
     def put(self, raw: Raw) -> None:
         """Take in the answer to a write of ours, unless the watch has told more already."""
         version = version_of(raw)
-        if version <= self.horizon and name_of(raw) not in self._entries:
+        name = name_of(raw)
+        if version <= self.horizon(name[0]) and name not in self._entries:
             return
         self._take(raw, version)
 
-    def advance(self, version: int) -> None:
+    def advance(self, version: int, within: str = "") -> None:
         """Note that nothing up to `version` is missing: a bookmark said so."""
-        self.horizon = max(self.horizon, version)
+        self._horizons[within] = max(self._horizons.get(within, 0), version)
 
-    def retain(self, seen: Container[Name], version: int) -> list[Name]:
+    def retain(self, seen: Container[Name], version: int, within: str = "") -> list[Name]:
         """Drop what a complete list at `version` did not have; return the names.
 
         What is newer than the list stays: it is a write of ours that the list could not show.
@@ -128,16 +136,16 @@ class Store(Generic[T]):
         vanished = [
             name
             for name, entry in self._entries.items()
-            if name not in seen and entry.version <= version
+            if name not in seen and entry.version <= version and within in ("", name[0])
         ]
         for name in vanished:
             self._remove(name, version)
-        self.advance(version)
+        self.advance(version, within)
         return vanished
 
     def rewind(self) -> None:
         """Let every object be replaced by an older one: the cluster was restored from a backup."""
-        self.horizon = 0
+        self._horizons.clear()
         self._tombstones.clear()
         for name, entry in self._entries.items():
             self._entries[name] = Entry(0, entry.uid, entry.value)

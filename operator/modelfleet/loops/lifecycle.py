@@ -17,6 +17,7 @@ from modelfleet.cluster.informer import Informer, Scope
 from modelfleet.cluster.lease import LeaseClient
 from modelfleet.cluster.live import LiveCluster
 from modelfleet.cluster.session import Session
+from modelfleet.loops.evidence import Evidence
 from modelfleet.loops.leader import Elector, Timing, identity_of
 from modelfleet.loops.load import Load
 from modelfleet.loops.probes import Probes
@@ -66,6 +67,7 @@ class Parts:
     caches: Caches
     recorder: Recorder
     load: Load
+    evidence: Evidence
     shell: Shell
 
 
@@ -99,16 +101,22 @@ class Operator:
             Applier(parts.session),
             parts.recorder,
             parts.load,
+            parts.evidence,
             self._may_write,
         )
 
     def _watches(self) -> list[Informer[Any]]:
-        ours = Scope(labels=OURS)
+        """Return the informers. Pods of other namespaces are watched too: they hold GPUs."""
+        caches, wherever = self._caches, self._settings.namespaces or (None,)
         stores: list[tuple[Any, Scope]] = [
-            *((store, Scope()) for store in self._caches.customs().values()),
-            (self._caches.pods, Scope()),
-            (self._caches.nodes, Scope()),
-            *((self._caches.children[kind.kind], ours) for kind in CHILDREN),
+            *((store, Scope()) for store in (caches.pools, caches.engines, caches.nodes)),
+            (caches.pods, Scope()),
+            *((caches.models, Scope(namespace=one)) for one in wherever),
+            *(
+                (caches.children[kind.kind], Scope(namespace=one, labels=OURS))
+                for kind in CHILDREN
+                for one in wherever
+            ),
         ]
         return [Informer(self._session, store, scope) for store, scope in stores]
 
@@ -168,6 +176,7 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             group.create_task(run_workers(self._queue, self._reconcile, self._settings.workers))
             group.create_task(self._parts.load.run())
+            group.create_task(self._parts.evidence.run())
             group.create_task(self._resync())
 
     async def _reconcile(self, key: Key) -> timedelta | None:
@@ -238,8 +247,8 @@ class Operator:
 
     def _why_silent(self) -> str | None:
         """Bookmarks come every minute. No reason to restart: the API server may be away."""
-        ages = {one.store.resource.plural: one.silent_for() for one in self._informers}
-        silent = [f"{kind} {age:.0f} s" for kind, age in ages.items() if age > LONGEST_SILENCE]
+        ages = [(one.store.resource.plural, one.silent_for()) for one in self._informers]
+        silent = [f"{kind} {age:.0f} s" for kind, age in ages if age > LONGEST_SILENCE]
         return f"no word from the API server: {', '.join(silent)}" if silent else None
 
     def _why_unsynced(self) -> str | None:

@@ -192,10 +192,25 @@ async def test_it_waits_for_a_server_that_is_not_there_yet(api, session):
         assert names(store) == {"first"}
 
 
+async def test_a_store_may_have_an_informer_for_each_of_some_namespaces(api, session):
+    create(api, "mine", namespace="team")
+    create(api, "unseen", namespace="third")
+    store = a_store()
+    ours, theirs = (an_informer(session, store, Scope(namespace=one)) for one in ("team", "other"))
+    async with following(ours), following(theirs):
+        create(api, "theirs", namespace="other")
+        create(api, "unseen-too", namespace="third")
+        await eventually(lambda: names(store) == {"mine", "theirs"})
+        api.objects.compact()
+        api.break_watches()
+        delete(api, "mine", namespace="team")
+        await eventually(lambda: names(store) == {"theirs"})
+
+
 async def test_a_bookmark_moves_the_place_to_continue_from(api, session):
     async with following(an_informer(session, a_store())) as store:
         api.objects.create(NODES, an_object(NODES, "n1"))  # another kind: no event for us
-        await eventually(lambda: store.horizon == api.objects.version)
+        await eventually(lambda: store.horizon() == api.objects.version)
         api.objects.compact()  # all before the bookmark is forgotten
         before = len(api.requests)
         api.break_watches()

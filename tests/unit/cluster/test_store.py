@@ -20,6 +20,11 @@ def pod(version: int, app: str = "a", uid: str = "u1", name: str = "p") -> Raw:
     return stored(PODS, name, version, uid, app=app)
 
 
+def elsewhere(version: int) -> Raw:
+    raw = stored(PODS, "other", version, app="a")
+    return {**raw, "metadata": {**raw["metadata"], "namespace": "elsewhere"}}
+
+
 def test_a_value_is_found_by_name_and_by_index(store):
     store.feed("ADDED", pod(1, "a"))
 
@@ -134,6 +139,21 @@ def test_a_list_drops_what_it_has_not(store):
 
     assert store.retain({("team", "stays")}, 5) == [("team", "goes")]
     assert store.names() == [("team", "stays")]
+
+
+def test_a_list_of_one_namespace_says_nothing_of_another(store):
+    store.feed("ADDED", elsewhere(1), "elsewhere")
+    store.feed("ADDED", pod(2, name="goes"), "team")
+
+    assert store.retain(set(), 5, "team") == [("team", "goes")]
+    assert store.names() == [("elsewhere", "other")]
+
+
+def test_the_watch_of_one_namespace_does_not_tell_all_of_another(store):
+    store.feed("ADDED", elsewhere(9), "elsewhere")
+    store.put(pod(4))
+
+    assert store.get("team", "p") == "a"
 
 
 def test_a_list_cannot_drop_what_was_written_after_it(store):
