@@ -42,12 +42,20 @@ GPU_NODES := --pool h100=2x8:NVIDIA-H100-80GB-HBM3 --pool l40s=2x4:NVIDIA-L40S -
 CLUSTER := $(PY) -m devcluster run test $(GPU_NODES) --cpu-nodes 2 --pull-seconds 0.2 --load-seconds 0.5
 
 .PHONY: test
-test: venv ## Run the unit, behaviour and cluster tests
+test: venv ## Run the unit, behaviour and cluster tests, and those of the Go parts
+	@$(PY) -m devcluster check test
 	@$(PY) -m devcluster build
+	@if command -v go >/dev/null; then $(MAKE) -s test-go; else echo "Go is not here: its tests are left out"; fi
 	@$(CLUSTER) -- $(PY) -m pytest -q tests/unit tests/behaviour tests/cluster
+
+# With the flags of devcluster/building.py, so that what was compiled there is not compiled again.
+.PHONY: test-go
+test-go: ## Run the tests of the Go parts
+	@cd devcluster/kwok && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS="-mod=readonly -buildvcs=false" go test ./...
 
 .PHONY: test-faults
 test-faults: venv ## Kill the operator at every write, and break the API server, on a cluster
+	@$(PY) -m devcluster check test
 	@$(PY) -m devcluster build
 	@$(CLUSTER) -- $(PY) -m pytest -q tests/faults
 

@@ -50,13 +50,22 @@ def programs(say: Say) -> Path:
 
     Two processes never build at once. Raises `BuildFailed` and `preflight.NotPossible`.
     """
-    target = cache.directory() / "bin" / _key()
+    target = _target()
     if not target.exists():
         with cache.locked("build"):
             if not target.exists():
                 _build_all(target, say)
     os.utime(target)
     return target
+
+
+def is_done() -> bool:
+    """Say whether the programs are there already."""
+    return _target().exists()
+
+
+def _target() -> Path:
+    return cache.directory() / "bin" / _key()
 
 
 def _build_all(target: Path, say: Say) -> None:

@@ -9,12 +9,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+class Unusable(Exception):
+    """Nothing can be kept. The message says where, and what to do."""
+
+
 def directory() -> Path:
-    """Return `$XDG_CACHE_HOME/modelfleet`, or `~/.cache/modelfleet`; made if it is not there."""
+    """Return `$XDG_CACHE_HOME/modelfleet`, or `~/.cache/modelfleet`; made if it is not there.
+
+    Raises `Unusable`.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     path = Path(base) / "modelfleet"
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(path, str(error.strerror)) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise _unusable(path, "no permission, or a read-only file system")
     return path
+
+
+def _unusable(path: Path, why: str) -> Unusable:
+    return Unusable(f"{path} cannot be written ({why}): set XDG_CACHE_HOME to a folder that can")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import click
 from devcluster import (
     api,
     building,
+    cache,
     debs,
     fleet,
     layout,
@@ -28,6 +29,7 @@ EXPECTED = (
     api.Refused,
     BadOption,
     building.BuildFailed,
+    cache.Unusable,
     debs.PackagesUnavailable,
     lifecycle.NotReady,
     lifecycle.NotRunning,
@@ -94,6 +96,13 @@ def start_options(function: F) -> F:
 @click.group(cls=Tool)
 def main() -> None:
     """Run real Kubernetes with simulated GPU nodes and model servers, on this machine."""
+
+
+@main.command()
+@name_argument
+def check(name: str) -> None:
+    """Say all that this machine lacks to build and run a cluster."""
+    lifecycle.check(name)
 
 
 @main.command()

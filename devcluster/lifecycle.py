@@ -42,17 +42,24 @@ class NotRunning(Exception):
     """Nothing of the cluster runs."""
 
 
+def check(name: str) -> None:
+    """Raise `preflight.NotPossible` with all that a start would lack, before it takes minutes."""
+    usable = preflight.cache_unusable() is None
+    runs = usable and namespace.resident(Layout.of(name)) is not None
+    built = usable and building.is_done()
+    preflight.require([*(() if runs else preflight.TO_RUN), *(() if built else preflight.TO_BUILD)])
+
+
 def start(name: str, given: Mapping[str, Any], say: Say) -> None:
     """Start a cluster, or what is missing of it.
 
     `given` are the options that the user named, see `ClusterOptions.changed_by`.
     Raises what the steps raise that this one needs.
     """
+    check(name)
     at = Layout.of(name)
     with cache.locked(f"cluster-{name}"):
         resident = namespace.resident(at)
-        if resident is None:
-            preflight.require(preflight.TO_RUN)
         _prepare(at, given, say)
         _supervise(at, resident)
 
@@ -109,11 +116,14 @@ def environment(at: Layout) -> dict[str, str]:
 
 
 def status(name: str) -> list[tuple[str, str, str, str, str]]:
-    """Return a row for each part: name, pid, since when, restarts, state."""
+    """Return a row for each part, and for what else was recorded as one, as the demo's operator.
+
+    A row has name, pid, since when, restarts, state.
+    """
     at = Layout.of(name)
     records = processes.load_all(at)
     rows = []
-    for part in health.NAMES:
+    for part in (*health.NAMES, *sorted(records.keys() - set(health.NAMES))):
         record = records.get(part)
         if record and record.is_alive():
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.since))

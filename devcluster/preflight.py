@@ -37,6 +37,15 @@ class NotPossible(Exception):
     """This machine lacks something. The message says what to do about it."""
 
 
+def cache_unusable() -> str | None:
+    """Look whether anything can be kept."""
+    try:
+        cache.directory()
+    except cache.Unusable as error:
+        return str(error)
+    return None
+
+
 def ip_missing() -> str | None:
     """Look for the `ip` program."""
     return None if shutil.which("ip") else "`ip` is not here: apt-get install iproute2"
@@ -97,23 +106,26 @@ def go_missing() -> str | None:
 
 
 TO_RUN: tuple[Check, ...] = (
+    cache_unusable,
     ip_missing,
     util_linux_missing,
     namespaces_refused,
     memory_short,
     disk_short,
 )
-TO_BUILD: tuple[Check, ...] = (go_missing, build_disk_short)
+TO_BUILD: tuple[Check, ...] = (cache_unusable, go_missing, build_disk_short)
 
 
 def require(checks: Iterable[Check]) -> None:
     """Raise `NotPossible` with all that is missing, so that it can be mended in one go."""
-    troubles = [trouble for check in checks if (trouble := check())]
+    troubles = [trouble for check in dict.fromkeys(checks) if (trouble := check())]
     if troubles:
         raise NotPossible("\n".join(troubles))
 
 
 def _disk_short(need: int) -> str | None:
+    if cache_unusable():
+        return None
     place = cache.directory()
     free = shutil.disk_usage(place).free
     if free >= need:
