@@ -18,6 +18,7 @@ from modelfleet.cluster.session import Limits, Session, open_client
 from modelfleet.handlers.feed import Feed
 from modelfleet.handlers.shell import Login, Shell
 from modelfleet.loops import logs
+from modelfleet.loops.evidence import Evidence
 from modelfleet.loops.leader import identity_of
 from modelfleet.loops.lifecycle import Operator, Parts
 from modelfleet.loops.load import Load
@@ -64,8 +65,9 @@ async def serve(settings: Settings, connection: kubeconfig.Connection) -> int:
         feed = Feed(loop, queue.wake)
         shell = Shell(feed, _login(connection), settings.namespaces)
         recorder = Recorder(session, identity_of(settings.identity))
-        load = Load(client, caches)
-        running = Operator(Parts(settings, session, queue, caches, recorder, load, shell))
+        load, evidence = Load(client, caches), Evidence(client, caches)
+        parts = Parts(settings, session, queue, caches, recorder, load, evidence, shell)
+        running = Operator(parts)
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, running.stop)
         return await running.run()

@@ -14,6 +14,7 @@ from modelfleet.cluster.caches import Caches
 from modelfleet.cluster.events import Recorder
 from modelfleet.cluster.live import LiveCluster
 from modelfleet.cluster.session import Session
+from modelfleet.plan.samples import ProbeResult, Scrape
 from modelfleet.plan.world import Key, Notice
 from modelfleet.reconcile import reconcile
 from support import manifests
@@ -40,6 +41,27 @@ class Load:
         return self.busy
 
 
+class Evidence:
+    """Knows what pods told, as a test says."""
+
+    def __init__(self) -> None:
+        self.told: tuple[Scrape, ...] = ()
+        self.answered: tuple[ProbeResult, ...] = ()
+        self.watched: dict[Key, tuple[float, bool]] = {}
+
+    def watch(self, key: Key, seconds: float | None, probes: bool) -> None:
+        if seconds is None:
+            self.watched.pop(key, None)
+        else:
+            self.watched[key] = (seconds, probes)
+
+    def scrapes(self, key: Key) -> tuple[Scrape, ...]:  # noqa: ARG002
+        return self.told
+
+    def probes(self, key: Key) -> tuple[ProbeResult, ...]:  # noqa: ARG002
+        return self.answered
+
+
 class Notes(Recorder):
     """Remembers what it is told before it is added up."""
 
@@ -61,7 +83,7 @@ class LiveWorld:
         self.api, self.session = api, session
         self.woken: list[Key] = []
         self.caches = Caches(lambda key, _: self.woken.append(key))
-        self.leads, self.load = True, Load()
+        self.leads, self.load, self.evidence = True, Load(), Evidence()
         self.recorder = Notes(session)
         self.cluster = LiveCluster(
             session,
@@ -69,6 +91,7 @@ class LiveWorld:
             Applier(session),
             self.recorder,
             self.load,
+            self.evidence,
             lambda: self.leads,
             lambda: NOON,
         )

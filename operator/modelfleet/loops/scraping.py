@@ -49,7 +49,8 @@ class ScrapeLoop:
         self._scraper, self._samples, self._targets = scraper, samples, targets
         self._interval, self._on_done = interval, on_done
         self._now, self._monotonic = now, monotonic
-        self._reasons: dict[Key, set[str]] = {}
+        self._reasons: dict[Key, dict[str, int]] = {}
+        self._rounds = 0
         self._wanted = asyncio.Event()
 
     @property
@@ -57,15 +58,15 @@ class ScrapeLoop:
         """The Models that are read."""
         return frozenset(self._reasons)
 
-    def want(self, key: Key, reason: str) -> None:
-        """Have a Model read from the next round on. Reasons are counted once each."""
-        self._reasons.setdefault(key, set()).add(reason)
+    def want(self, key: Key, reason: str, every: int = 1) -> None:
+        """Have a Model read in one of so many rounds, from now on. Reasons count once each."""
+        self._reasons.setdefault(key, {})[reason] = every
         self._wanted.set()
 
     def release(self, key: Key, reason: str) -> None:
         """Take one reason back. With the last one the Model's samples are left to grow old."""
-        reasons = self._reasons.get(key, set())
-        reasons.discard(reason)
+        reasons = self._reasons.get(key, {})
+        reasons.pop(reason, None)
         if not reasons:
             self._reasons.pop(key, None)
         if not self._reasons:
@@ -76,7 +77,7 @@ class ScrapeLoop:
         while True:
             await self._wanted.wait()
             began = self._monotonic()
-            outcome = await self._attempt()
+            outcome = await self._attempt(self._due())
             spent = self._monotonic() - began
             late = spent > self._interval
             telemetry.SCRAPE_ROUNDS.labels("late" if late and outcome == "ok" else outcome).inc()
@@ -86,9 +87,18 @@ class ScrapeLoop:
     def _pause(self) -> float:
         return self._interval * random.uniform(0.9, 1.1)
 
-    async def _attempt(self) -> str:
+    def _due(self) -> frozenset[Key]:
+        """Return who is read in this round. It falls to the same ones in the same rounds."""
+        self._rounds += 1
+        return frozenset(
+            key
+            for key, reasons in self._reasons.items()
+            if any(self._rounds % every == 0 for every in reasons.values())
+        )
+
+    async def _attempt(self, keys: Collection[Key]) -> str:
         try:
-            await self._round(self.wanted)
+            await self._round(keys)
         except Exception:
             # A defect of ours must cost this round, not all that follow.
             logger.exception("a round of readings failed")

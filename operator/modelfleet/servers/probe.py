@@ -29,8 +29,9 @@ BUILT_IN: Mapping[str, Question] = {
     "vllm": "chat",
     "sglang": "chat",
     "llama-cpp": "chat",
-    "ollama": "chat",
     "tei": "embeddings",
+    # Models have the names of a store that we have not seen.
+    "ollama": "health",
     "triton": "health",
 }
 """What each built-in engine is asked. Of any other engine only its health path is known."""

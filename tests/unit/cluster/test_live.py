@@ -8,6 +8,7 @@ from modelfleet.api import labels
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.cluster import errors, rest
 from modelfleet.cluster.session import Session
+from modelfleet.plan.samples import ProbeResult, Scrape
 from modelfleet.plan.world import Plan, PodMark
 from support import manifests
 from support.builders import NOON
@@ -205,6 +206,44 @@ async def test_it_observes_what_the_caches_hold(world: LiveWorld) -> None:
     assert "vllm" in seen.known_engines
     assert (seen.lost_nodes, seen.route, seen.claims) == (frozenset(), None, ())
     assert seen.in_flight == {"pod": 3}
+
+
+async def test_it_observes_what_pods_told_of_themselves_and_to_us(world: LiveWorld) -> None:
+    await served(world)
+    model = world.cluster.model(CHAT)
+    assert isinstance(model, Model)
+    pod: dict[str, Any] = {"pod": "u", "namespace": TEAM, "model": "chat", "revision": "abc"}
+    world.evidence.told = (Scrape(**pod, at=NOON),)
+    world.evidence.answered = (ProbeResult(**pod, at=NOON, seconds=0.1),)
+
+    seen = world.cluster.observe(model)
+
+    assert (seen.scrapes, seen.probes) == (world.evidence.told, world.evidence.answered)
+
+
+async def test_it_is_read_as_long_as_a_plan_compares_and_probed_where_it_asks(
+    world: LiveWorld,
+) -> None:
+    canary = {"strategy": "Canary", "canary": {"analysis": {"intervalSeconds": 20}}}
+    world.create(a_model(rollout=canary))
+    model = world.cluster.model(CHAT)
+    assert isinstance(model, Model)
+    for compares, probes, watched in (
+        (True, False, {CHAT: (20.0, False)}),
+        (True, True, {CHAT: (20.0, True)}),
+        (False, False, {}),
+    ):
+        plan = Plan(status=model.status, compares=compares, probes=probes)
+        await world.cluster.write(model, plan)
+        assert world.evidence.watched == watched
+
+
+async def test_a_model_that_is_gone_is_read_no_longer(world: LiveWorld) -> None:
+    world.evidence.watched = {CHAT: (20.0, False)}
+
+    await world.look()
+
+    assert world.evidence.watched == {}
 
 
 async def test_a_node_that_is_not_ready_or_unknown_is_lost(world: LiveWorld) -> None:

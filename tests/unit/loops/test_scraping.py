@@ -157,6 +157,30 @@ def test_reasons_are_taken_back_one_by_one():
     assert not [when for when, _ in pods.asked if 1031 < when < 1129]
 
 
+def test_some_are_read_in_every_round_and_others_in_some():
+    pods = Pods()
+
+    def script(loop):
+        yield 0, lambda: loop.want(CHAT, "canary", every=3)
+        yield 0, lambda: loop.want(CODE, "rollout")
+        yield 95, lambda: loop.want(CHAT, "rollout")
+        yield 60, lambda: loop.release(CHAT, "rollout")
+
+    run_for(250, pods, script)
+
+    early, late = (
+        [models for when, models in pods.asked if a < when < b]
+        for a, b in ((1000, 1090), (1165, 1250))
+    )
+    both = [models for when, models in pods.asked if 1106 < when < 1150]
+    assert all("chat" in models for models in both)
+    for some in (early, late):
+        assert all("code" in models for models in some)
+        turns = [number for number, models in enumerate(some) if "chat" in models]
+        assert len(turns) >= 2
+        assert {b - a for a, b in itertools.pairwise(turns)} == {3}
+
+
 @pytest.mark.parametrize("broken", ["reading", "telling"])
 def test_a_round_that_fails_costs_only_itself(broken, caplog):
     pods = Pods(broken=2 if broken == "reading" else 0)
