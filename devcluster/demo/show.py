@@ -41,8 +41,7 @@ def main() -> None:
 
 
 def apply() -> None:
-    """Install the CRDs and the examples, as a user does."""
-    say("[3/4] installing the CRDs, starting the operator, applying examples/")
+    """Install the CRDs, and what is not there yet of the examples: the rest may be edited."""
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
     kubectl("wait", "--for=condition=Established", "-f", str(ROOT / "crds"), "--timeout=30s")
     for namespace in (SYSTEM, NAMESPACE):
@@ -54,15 +53,29 @@ def apply() -> None:
         "metadata": {"name": "hf-token", "namespace": NAMESPACE},
         "stringData": {"token": "none-is-needed-by-a-simulated-engine"},
     }
-    kubectl("apply", "-f", "-", stdin=json.dumps(secret))
-    kubectl("apply", "-f", str(ROOT / "examples"))
+    create("-f", "-", stdin=json.dumps(secret))
+    created, there = create("-f", str(ROOT / "examples"))
+    left = f", {there} left as they are" if there else ""
+    say(f"[3/4] the CRDs are installed; of examples/, {created} created{left}")
+
+
+def create(*arguments: str, stdin: str | None = None) -> tuple[int, int]:
+    """Create objects; return how many were created, and how many were there. Raises Failed."""
+    done = _kubectl("create", *arguments, stdin=stdin)
+    told = [line for line in done.stderr.splitlines() if not line.startswith("Warning:")]
+    if other := [line for line in told if "(AlreadyExists)" not in line]:
+        raise Failed(f"kubectl create {' '.join(arguments)}: {' '.join(other)}")
+    return len(done.stdout.splitlines()), len(told)
 
 
 def start_operator() -> None:
     """Start the operator if it does not run: its process outlives the demo's."""
     at = Layout.of(CLUSTER)
     record = processes.load(at, "operator")
-    if not (record and record.is_alive()):
+    if record and record.is_alive():
+        say("      the operator runs")
+    else:
+        say("      starting the operator")
         with (at.logs / "operator.log").open("ab") as log:
             started = subprocess.Popen(
                 [sys.executable, "-m", "modelfleet", "operator", "--namespace", SYSTEM,
@@ -91,7 +104,7 @@ def watch() -> None:
     deadline, shown = time.monotonic() + READY_SECONDS, ""
     while True:
         table = kubectl("get", "models", "-A")
-        if table != shown:
+        if sys.stdout.isatty() or ageless(table) != ageless(shown):
             redraw(shown, table)
             shown = table
         if ready():
@@ -99,6 +112,11 @@ def watch() -> None:
         if time.monotonic() > deadline:
             raise Failed(f"not ready: kubectl describe models\n{kubectl('get', 'models', '-A')}")
         time.sleep(0.5)
+
+
+def ageless(table: str) -> list[str]:
+    """Return the lines of a table without their last column, which differs each second."""
+    return [line.rpartition(" ")[0].rstrip() for line in table.splitlines()]
 
 
 def redraw(old: str, new: str) -> None:
@@ -173,11 +191,15 @@ def _opened(address: str, model: str) -> HTTPResponse:
 
 def kubectl(*arguments: str, stdin: str | None = None) -> str:
     """Run kubectl and return what it prints. Raises Failed."""
-    command: Sequence[str] = ("kubectl", *arguments)
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    done = _kubectl(*arguments, stdin=stdin)
     if done.returncode:
         raise Failed(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout
+
+
+def _kubectl(*arguments: str, stdin: str | None) -> subprocess.CompletedProcess[str]:
+    command: Sequence[str] = ("kubectl", *arguments)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
 
 
 def say(text: str) -> None:
@@ -186,7 +208,8 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-HINTS = """Go on in a shell inside the cluster's network, with KUBECONFIG set:
+HINTS = """What you change in the demo's objects stays, also when `make demo` runs again.
+Go on in a shell inside the cluster's network, with KUBECONFIG set:
   .venv/bin/python -m devcluster shell demo
     kubectl get models -w
     kubectl scale model qwen-chat --replicas=3
