@@ -19,6 +19,7 @@ from modelfleet.api.v1alpha1.model import Model
 from modelfleet.cluster import children, customs, errors, parse, rest
 from modelfleet.engines import built_in
 from modelfleet.plan.leaving import LEAVES
+from modelfleet.plan.samples import ProbeResult, Scrape
 from modelfleet.plan.world import (
     Claim,
     Deployment,
@@ -65,6 +66,9 @@ class FakeCluster(FakeKubernetes):
         """Events that the operator sent."""
         self.claims: dict[Key, Claim] = {}
         """GPUs that Models are about to take."""
+        self.scrapes: list[Scrape] = []
+        """What engines have told."""
+        self.probes: list[ProbeResult] = []
         self.most_writes: int | None = None
         """After so many changes to the world a look dies, as when the operator is killed."""
         self._writes = 0
@@ -127,6 +131,8 @@ class FakeCluster(FakeKubernetes):
             pods=pods,
             route=_route(family),
             claims=tuple(one for key, one in self.claims.items() if key != _key_of(model)),
+            scrapes=tuple(one for one in self.scrapes if one.model == model.metadata.name),
+            probes=tuple(one for one in self.probes if one.model == model.metadata.name),
             lost_nodes=frozenset(pod.node for pod in pods if pod.node and self._lost(pod.node)),
         )
 

@@ -16,7 +16,7 @@ from modelfleet.plan.headroom import shortfall
 from modelfleet.plan.rollout.evidence import Finding, judged, next_judgement, why_broken
 from modelfleet.plan.rollout.exchange import exchange
 from modelfleet.plan.rollout.progress import Progress, progress_of
-from modelfleet.plan.rollout.retreat import retreat, superseded
+from modelfleet.plan.rollout.retreat import linger, retreat, superseded
 from modelfleet.plan.rollout.share import Share, possible, share_for, toward
 from modelfleet.plan.rollout.situation import Situation
 from modelfleet.plan.rollout.step import Rollout
@@ -103,7 +103,7 @@ def _stepping(at: Situation, stable: Census, progress: Progress) -> Rollout:
         replicas=_replicas(at, stable, toward(at, stable, share)),
         because=_because(at, progress, step, goal),
         strategy="Canary",
-        route=stable.revision if any(one.alive for one in before) and stable.ready else None,
+        route=stable.revision if stable.ready and linger(before) else None,
         progress=next_up,
         steps=len(steps),
         compares=True,
@@ -135,7 +135,7 @@ def _after(
     if broken := why_broken(at):
         return progress.failing(broken)
     if progress.started_at is None:
-        up = at.new.ready >= goal.new and not superseded(at, stable)
+        up = at.new.ready >= goal.new and not linger(superseded(at, stable))
         now = at.seen.now.replace(microsecond=0)
         return replace(progress, started_at=now) if up else progress
     found = judged(at, stable, progress)

@@ -1,5 +1,6 @@
 """The way back: all traffic to the stable revision, and every replica of it again."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from modelfleet.plan.census import Census, ready_in
@@ -20,12 +21,11 @@ def retreat(back: Situation, because: str, *, at_once: bool) -> Rollout:
     bound = bound or (back.route == stable.revision and stable.ready > 0)
     if not bound and others:
         return replace(exchange(back), strategy="Canary", because=because)
-    alive = any(one.alive for one in back.old)
     return Rollout(
         replicas={**{one.revision: 0 for one in back.old}, stable.revision: restored(back)},
         because=because,
         strategy="Canary",
-        route=stable.revision if alive and stable.ready else None,
+        route=stable.revision if stable.ready and linger(back.old) else None,
         waits_for_capacity=back.room is not None and stable.asked < back.count,
     )
 
@@ -37,6 +37,14 @@ def restored(back: Situation) -> int:
     return min(back.count, back.new.asked + back.unpaid)
 
 
+def linger(revisions: Iterable[Census]) -> bool:
+    """Return whether any of them has a pod left that a Service would lead to, or has just led to.
+
+    Who watches pods and who watches Services learn of a change at different times.
+    """
+    return any(one.alive or one.leaving for one in revisions)
+
+
 def superseded(at: Situation, stable: Census) -> tuple[Census, ...]:
     """Return the revisions that are neither wanted nor stable: canaries of specs before."""
-    return tuple(one for one in at.old if one is not stable and (one.asked or one.alive))
+    return tuple(one for one in at.old if one is not stable)
