@@ -6,13 +6,18 @@ Deployments delete what is not placed or not ready first, and somebody else may 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any, TypeVar
 
+from modelfleet.api.conditions import Reason
 from modelfleet.api.v1alpha1.model import Model
+from modelfleet.api.v1alpha1.rollout import RolloutStatus
 from modelfleet.plan.claims import claim_for
 from modelfleet.plan.pools import facts_for
 from modelfleet.plan.rollout import Rollout, rollout_for
+from modelfleet.plan.samples import Process, Scrape
+from modelfleet.plan.status import status_for
 from modelfleet.plan.world import Claim, Observed, Pod
 from support.builders import (
     GPU,
@@ -31,6 +36,8 @@ T = TypeVar("T")
 UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 FOREIGN = "somebody-else"
 MOST_LOOKS = 6
+READING = timedelta(seconds=10)
+GONE = (Reason.POOL_MISSING, "spec.nodePools: there is no such pool")
 
 
 @dataclass
@@ -59,6 +66,14 @@ class GpuCluster:
     most_pods: int = 0
     """Most pods of ours at one time, leaving ones included."""
     made: int = 0
+    now: datetime = NOON
+    failing: set[str] = field(default_factory=set)
+    """Revisions of which every second request fails."""
+    rate: float = 20.0
+    """Requests that the Model gets per second, once time passes."""
+    scrapes: list[Scrape] = field(default_factory=list)
+    counters: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Pod → its requests and how many of them failed."""
 
     # What the operator sees and does
 
@@ -67,7 +82,7 @@ class GpuCluster:
         held = [(a_node(name, gpus), {GPU: self.held(name)}) for name, gpus in self.nodes.items()]
         pool = facts_for(a_pool_object("h100"), held)
         return Observed(
-            now=NOON,
+            now=self.now,
             engine=None,
             pools={"h100": pool},
             revisions=tuple(a_revision(one, at) for at, one in enumerate(self.revisions, 1)),
@@ -75,6 +90,7 @@ class GpuCluster:
             pods=tuple(self.ours()),
             route=self.route,
             claims=tuple(one for name, one in self.claims.items() if one and name != self.name),
+            scrapes=tuple(self.scrapes),
         )
 
     def decide(self) -> Rollout:
@@ -82,10 +98,12 @@ class GpuCluster:
         if self.wanted and self.wanted not in self.revisions:
             self.revisions.append(self.wanted)
         for looks in range(MOST_LOOKS):
-            before = (dict(self.asked), self.route)
-            rollout = rollout_for(self.model, self.wanted, self.seen())
+            before = (dict(self.asked), self.route, self.told)
+            seen = self.seen()
+            rollout = rollout_for(self.model, self.wanted, seen)
             self._carry_out(rollout)
-            if (self.asked, self.route) == before:
+            self._report(seen, rollout)
+            if (self.asked, self.route, self.told) == before:
                 self.looks = max(self.looks, looks)
                 return rollout
         raise AssertionError(f"decides back and forth: {before}, {self.asked}")
@@ -99,7 +117,44 @@ class GpuCluster:
             if count or one == self.wanted or self.wanted is None
         }
 
+    def _report(self, seen: Observed, rollout: Rollout) -> None:
+        """Keep the parts of the status that a later decision reads."""
+        found = status_for(self.model, seen, self.wanted, rollout, None if self.wanted else GONE)
+        kept = {"stable_revision": found.stable_revision, "rollout": found.rollout}
+        status = self.model.status.model_copy(update=kept)
+        self.model = self.model.model_copy(update={"status": status})
+
+    @property
+    def told(self) -> RolloutStatus | None:
+        """The rollout, as the status tells it."""
+        return self.model.status.rollout
+
     # What everybody else does
+
+    def tick(self) -> bool:
+        """Let some seconds pass: requests are served, and every ready pod is read."""
+        self.now += READING
+        answering = [pod for pod in self.ours() if pod.ready and pod.revision in self.answering]
+        for pod in answering:
+            requests, bad = self.counters.get(pod.uid, (0.0, 0.0))
+            more = self.rate * READING.total_seconds() / len(answering)
+            bad += more / 2 if pod.revision in self.failing else 0
+            self.counters[pod.uid] = (requests + more, bad)
+        self.scrapes += [self._reading(pod) for pod in self.ours() if pod.ready]
+        self.scrapes = [one for one in self.scrapes if one.at > self.now - 30 * READING]
+        return True
+
+    def _reading(self, pod: Pod) -> Scrape:
+        requests, bad = (float(int(one)) for one in self.counters.get(pod.uid, (0.0, 0.0)))
+        return Scrape(
+            pod=pod.uid,
+            namespace=pod.namespace,
+            model=pod.model,
+            revision=pod.revision,
+            at=self.now,
+            process=Process(pod.restarts, 1.0),
+            values={"succeeded": requests - bad, "errors": bad, "aborted": 0.0},
+        )
 
     def controllers(self) -> bool:
         """Let one Deployment create or delete one pod."""
@@ -119,8 +174,9 @@ class GpuCluster:
         name = f"{self.name}-{revision}-{self.made:05}"
         count = self.model.spec.resources.gpus if gpus is None else gpus
         owner = FOREIGN if revision == FOREIGN else self.name
-        pod = a_pending_pod(name, model=owner, revision=revision, requests=((GPU, count),))
-        self.pods[name] = pod
+        requests = ((GPU, count),)
+        pod = a_pending_pod(name, model=owner, revision=revision, requests=requests)
+        self.pods[name] = replace(pod, created_at=self.now)
         self.most_pods = max(self.most_pods, sum(1 for _ in self.ours()))
 
     def schedule(self) -> bool:
@@ -140,9 +196,11 @@ class GpuCluster:
         return False
 
     def _place(self, pod: Pod, node: str) -> None:
-        self.pods[pod.name] = a_loading_pod(
+        placed = a_loading_pod(
             pod.name, model=pod.model, revision=pod.revision, requests=pod.requests, node=node
         )
+        instants = {"scheduled_at": self.now, "started_at": self.now}
+        self.pods[pod.name] = replace(placed, created_at=pod.created_at, **instants)
 
     def load(self) -> bool:
         """Let one engine finish loading, or fail for good if its revision does."""
@@ -154,7 +212,7 @@ class GpuCluster:
                 facts = {"restarts": crashing.restarts, "waiting": crashing.waiting}
                 self.pods[pod.name] = replace(pod, **facts)
             else:
-                self.pods[pod.name] = replace(pod, ready=True, ready_at=NOON)
+                self.pods[pod.name] = replace(pod, ready=True, ready_at=self.now)
             return True
         return False
 
@@ -202,8 +260,13 @@ class GpuCluster:
 
     def step(self) -> None:
         """Let one of them act."""
-        steps = (self.controllers, self.schedule, self.load, self.leave, self.decide)
-        self.random.choice(steps)()
+        steps = (self.controllers, self.schedule, self.load, self.leave, self.decide, self.tick)
+        self.random.choice(steps[: None if self.is_canary else -1])()
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether time matters."""
+        return self.model.spec.rollout.strategy == "Canary"
 
     # Figures
 

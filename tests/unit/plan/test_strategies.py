@@ -17,7 +17,7 @@ from support.gpu_cluster import GpuCluster
 
 SEEDS = range(int(os.environ.get("ROLLOUT_SEEDS", "12")))
 MOST_STEPS = 6000
-STRATEGIES = ("Auto", "Surge", "Replace", "BlueGreen")
+STRATEGIES = ("Auto", "Surge", "Replace", "BlueGreen", "Canary")
 
 
 def a_cluster(

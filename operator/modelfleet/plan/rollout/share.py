@@ -39,12 +39,12 @@ def share_for(at: Situation, stable: Census, weight: int) -> Share:
 
 
 def _comes_beside(at: Situation, stable: Census) -> bool:
-    """Once begun, a step stays as it is, unless the place that was proven is gone."""
+    """Once an old one has given way, or a place that was proven is gone, there is no way back."""
     if at.count == 1:
         return True
-    if at.new.asked:
-        return stable.asked >= at.count and not at.new.blocked
-    return at.room is None or at.unpaid > 0
+    if at.new.blocked or stable.asked < at.count:
+        return False
+    return bool(at.new.asked or at.room is None or at.unpaid)
 
 
 def possible(at: Situation, share: Share) -> Share:
