@@ -101,7 +101,7 @@ def _stepping(at: Situation, stable: Census, progress: Progress) -> Rollout:
     changed = next_up != progress
     return Rollout(
         replicas=_replicas(at, stable, toward(at, stable, share)),
-        because=_because(at, progress, step, goal),
+        because=_because(at, next_up if _goes_on(next_up, progress) else progress, step, goal),
         strategy="Canary",
         route=stable.revision if stable.ready and linger(before) else None,
         progress=next_up,
@@ -122,6 +122,11 @@ def _first(at: Situation, stable: Census, progress: Progress) -> Rollout:
 def _replicas(at: Situation, stable: Census, now: Share) -> dict[str, int]:
     others = {one.revision: 0 for one in at.old}
     return {**others, stable.revision: now.old, at.new.revision: now.new}
+
+
+def _goes_on(after: Progress, before: Progress) -> bool:
+    """Return whether a step is still the same, so that its news can be told with it."""
+    return after.step == before.step and not after.failed and not after.promoted
 
 
 def _pause(at: Situation, progress: Progress) -> timedelta:
@@ -204,6 +209,8 @@ def _coming_up(at: Situation, goal: Share) -> str:
     lack = shortfall(at.gpus, at.pools) if at.room is not None else "no node takes a new replica"
     if at.count == 1:
         return f"{lack}; a canary of one replica needs room for a second, and waits for it"
+    if not at.helps:
+        return f"{lack}; no old replica holds such a GPU, so it waits for room"
     if at.at_its_floor:
         return f"{lack}; minAvailable {at.floor} lets no old replica give way, so it waits for room"
     return f"{lack}; old replicas give way one at a time"
