@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from zlib import crc32
 
 from aiohttp import web
 
@@ -38,11 +39,11 @@ class Job:
 
 @dataclass(slots=True, eq=False)
 class Engine:
-    """The state of one engine. `remark` is told to clients in a header."""
+    """The state of one engine. `address` and `remark` are told to clients in headers."""
 
     spec: EngineSpec
     pace: Pace
-    seed: int = 0
+    address: str = ""
     remark: str = ""
     phase: Phase = Phase.LOADING
     adapters: dict[str, str] = field(default_factory=dict)
@@ -57,7 +58,7 @@ class Engine:
     def __post_init__(self) -> None:
         tally = metrics.tally_for(self.spec.dialect)
         self.batcher = Batcher(self.spec.profile, tally, self.pace)
-        self.chance = random.Random(self.seed)
+        self.chance = random.Random(crc32(self.address.encode()))
         self.adapters.update(self.spec.adapters)
         self.idle.set()
 

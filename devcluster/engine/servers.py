@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 from typing import Protocol
-from zlib import crc32
 
 from devcluster.engine.answers.routes import handler_for
 from devcluster.engine.batcher import Pace
@@ -72,7 +71,7 @@ class SimulatedServer:
     """An engine that listens on the address of its pod."""
 
     def __init__(self, spec: EngineSpec, address: str, pace: Pace, remark: str = "") -> None:
-        self.engine = Engine(spec, pace, seed=crc32(address.encode()), remark=remark)
+        self.engine = Engine(spec, pace, address, remark)
         self._address = address
         self._listener = Listener(handler_for(self.engine))
         self._listening = False

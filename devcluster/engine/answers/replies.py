@@ -9,6 +9,8 @@ from devcluster.engine.answers.refusals import Refused, error_document
 from devcluster.engine.engine import Engine
 
 SIMULATED = "x-modelfleet-simulated"
+ADDRESS = "x-modelfleet-address"
+"""Of the pod that answers: a client of a Service would not know."""
 UNAVAILABLE = "x-modelfleet-real-unavailable"
 
 
@@ -25,7 +27,7 @@ async def body_of(request: web.BaseRequest) -> dict[str, Any]:
 
 def headers_for(engine: Engine) -> dict[str, str]:
     """Return the headers that tell a simulation from the real thing."""
-    headers = {SIMULATED: "true"}
+    headers = {SIMULATED: "true", ADDRESS: engine.address}
     if engine.remark:
         headers[UNAVAILABLE] = engine.remark
     return headers
