@@ -1,9 +1,9 @@
 """The operator as a process, kubectl, and a client: what cluster tests touch the world with."""
 
 import asyncio
-import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,8 +21,6 @@ from modelfleet.cluster.session import Session
 
 PATIENCE = 60.0
 """Seconds until a test stops to hope. Not an assertion about speed."""
-
-_ports = itertools.count(18080)
 
 
 def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
@@ -44,7 +42,7 @@ class Operator:
 
     def __init__(self, server: str | None = None, **environment: str) -> None:
         """`server` replaces the API server's URL: a proxy that records or breaks things."""
-        self.port = next(_ports)
+        self.port = _free_port()
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
         if server:
             self._environment["KUBECONFIG"] = str(_kubeconfig_for(server))
@@ -107,6 +105,13 @@ class Operator:
     def __exit__(self, *_: object) -> None:
         if self.process and self.process.poll() is None:
             self.stop()
+
+
+def _free_port() -> int:
+    """Return a port that nobody has: other runs may be under way on this machine."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def _kubeconfig_for(server: str) -> Path:
