@@ -37,6 +37,7 @@ EDITS: dict[str, list[Any]] = {
         {"strategy": "Replace"},
         {"strategy": "Surge"},
         {"strategy": "BlueGreen"},
+        {"strategy": "Canary"},
         {"paused": True},
     ],
     "revisionHistoryLimit": [1, 2, 10],

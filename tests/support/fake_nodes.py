@@ -139,11 +139,11 @@ class Nodes:
             self.world.end(rest.PODS, name, self._stamp())
 
     def _leave(self, name: Name, pod: Object) -> None:
-        if self._pod(pod).ready:
-            self._report(name, _unready(pod, self._stamp()))
         ends = parse.instant(pod["metadata"]["deletionTimestamp"])
         if ends is None or not self._waits(pod, ends):
             self.world.finish(rest.PODS, name)
+        elif self._pod(pod).ready:
+            self._report(name, _unready(pod, self._stamp()))
 
     def _run(self, name: Name, pod: Object) -> None:
         seen = self._pod(pod)

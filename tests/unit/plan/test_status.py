@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from modelfleet.api.conditions import Reason, timestamp
 from modelfleet.api.v1alpha1.model import Model, ModelStatus, StartupPhases
-from modelfleet.plan.rollout import rollout_for
+from modelfleet.api.v1alpha1.rollout import RolloutStatus
+from modelfleet.plan.rollout import Progress, remembered, rollout_for
 from modelfleet.plan.status import (
     Problem,
     is_urgent,
@@ -312,3 +313,108 @@ def test_a_second_look_changes_nothing(seen: Observed, replicas: int, seconds: i
     assert again == first
     assert notices_for(first, again) == ()
     assert not is_urgent(first, again)
+
+
+# Canaries
+
+
+def a_canary(kept: Progress, replicas: int = 2, namespace: str = "team-search") -> Model:
+    """Return a Model whose canary of revision new is at this."""
+    own = {"strategy": "Canary", "revision": "new"}
+    rollout = RolloutStatus.model_validate(own | remembered(kept, 2))
+    status = ModelStatus(stable_revision="old", rollout=rollout)
+    model = a_model(replicas=replicas, rollout={"strategy": "Canary"}, status=status)
+    metadata = model.metadata.model_copy(update={"namespace": namespace})
+    return model.model_copy(update={"metadata": metadata})
+
+
+RUNNING = Progress(revision="new", started_at=NOON)
+GIVEN_UP = RUNNING.failing("14 of 240 requests failed, stable 2 of 2150")
+
+
+def conditions(status: ModelStatus) -> dict[str, tuple[str, str]]:
+    return {one.type: (one.status, one.reason) for one in status.conditions}
+
+
+@pytest.mark.parametrize(("olds", "ready"), [(1, "True"), (0, "False")])
+def test_a_canary_is_part_of_what_is_ready(olds: int, ready: str) -> None:
+    seen = a_world([a_pod(), *old_pods(olds)], deployments={"new": 1, "old": 1})
+
+    status = report(a_canary(RUNNING), seen)
+
+    assert conditions(status) == {
+        "Ready": (ready, "RollingOut"),
+        "Reconciling": ("True", "RollingOut"),
+    }
+    assert status.stable_revision == "old"
+
+
+def test_a_canary_with_all_replicas_is_not_stable_before_its_steps_are_over() -> None:
+    seen = a_world([a_pod(), *old_pods(1)], deployments={"new": 1, "old": 1})
+
+    assert report(a_canary(RUNNING, replicas=1), seen).stable_revision == "old"
+
+
+def test_a_given_up_canary_stalls_while_the_model_is_ready() -> None:
+    seen = a_world(old_pods(2), deployments={"new": 0, "old": 2})
+
+    status = report(a_canary(GIVEN_UP), seen)
+
+    assert conditions(status) == {
+        "Ready": ("True", "RolloutFailed"),
+        "Stalled": ("True", "RolloutFailed"),
+    }
+    assert status.conditions[0].message == (
+        "revision new was given up: 14 of 240 requests failed, stable 2 of 2150. Change the spec, "
+        "or try it again: kubectl annotate model -n team-search chat --overwrite "
+        "modelfleet.dev/retry=<any new value>; 2 of revision old still serve"
+    )
+
+
+def test_a_replica_that_gets_no_traffic_does_not_make_it_ready() -> None:
+    seen = a_world([a_pod(), *old_pods(1)], deployments={"new": 1, "old": 1})
+
+    assert conditions(report(a_canary(GIVEN_UP), seen))["Ready"] == ("False", "RolloutFailed")
+
+
+def test_the_remedy_stays_whole_whatever_the_evidence() -> None:
+    kept = RUNNING.failing("ß" * 1000)
+
+    (ready, *_) = report(a_canary(kept, namespace="n" * 63), a_world(old_pods(2))).conditions
+
+    assert len(ready.message.encode()) <= 1024
+    assert "modelfleet.dev/retry=<any new value>; 2 of revision old" in ready.message
+
+
+def test_a_fail_is_one_event_and_a_step_is_none() -> None:
+    seen = a_world([a_pod(), *old_pods(1)], deployments={"new": 1, "old": 1})
+    fine = report(a_model(replicas=2), a_world([a_pod("1"), a_pod("2")]))
+    step = report(a_canary(RUNNING), seen)
+    fail = report(a_canary(GIVEN_UP), a_world(old_pods(2), deployments={"new": 0, "old": 2}))
+
+    assert notices_for(fine, step) == ()
+    (notice,) = notices_for(step, fail)
+    assert (notice.type, notice.reason) == ("Warning", "RolloutFailed")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"step": 2}, {"failed_revision": "new"}, {"memory": "[]"}, {"step_started_at": None}],
+)
+def test_what_the_next_look_acts_on_is_written_at_once(change: dict[str, object]) -> None:
+    before = report(a_canary(RUNNING), a_world(old_pods(2)))
+    assert before.rollout
+    after = before.model_copy(update={"rollout": before.rollout.model_copy(update=change)})
+
+    assert is_urgent(before, after)
+
+
+def test_a_paused_model_remembers_its_canary() -> None:
+    model = a_canary(GIVEN_UP)
+    model = model.model_copy(update={"spec": model.spec.model_copy(update={"paused": True})})
+
+    status = report(model, a_world(old_pods(2)))
+
+    assert status.rollout
+    assert status.rollout.failed_revision == "new"
+    assert status.rollout.message == "spec.paused holds everything as it is"
