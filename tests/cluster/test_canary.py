@@ -30,7 +30,6 @@ from support.running import (
 )
 
 REVISION, MODEL = "modelfleet.dev/revision", "modelfleet.dev/model"
-REPLICAS = 4
 CLIENTS = 4
 """Of each Model that is asked at all."""
 
@@ -52,6 +51,8 @@ class Case:
 
     name: str
     canary: Mapping[str, str]
+    engine: str = "vllm"
+    replicas: int = 4
     weights: Sequence[int] = (50,)
     clients: int = CLIENTS
     pool: str = "h100"
@@ -65,7 +66,8 @@ class Case:
         return model(
             namespace,
             self.name,
-            replicas=REPLICAS,
+            engine={"name": self.engine},
+            replicas=self.replicas,
             resources={"gpus": self.gpus},
             nodePools=[self.pool],
             drain={"timeoutSeconds": 5},
@@ -79,9 +81,17 @@ CASES = (
     Case(name="slow", canary={"profile": json.dumps(SLOW)}),
     Case(name="crashes", canary={"crash-after-requests": "30"}),
     Case(name="unasked", canary={"error-rate": "1"}, clients=0),
+    Case(
+        name="probes",
+        canary={"error-rate": "1"},
+        engine="llama-cpp",
+        replicas=2,
+        clients=0,
+        pool="a10",
+    ),
     Case(name="good", canary={"error-rate": "0"}, weights=(25, 75), pool="l40s", gpus=2),
 )
-"""They fill both pools."""
+"""They fill all pools."""
 
 
 @dataclass
@@ -137,7 +147,7 @@ class Story:
     crowd: Crowd
     revisions: dict[str, str] = field(default_factory=dict)
     """Address of a pod → its revision."""
-    fewest_ready: int = REPLICAS
+    fewest_ready: int = 1000
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Look at the pods over and over."""
@@ -169,7 +179,7 @@ class Story:
         async with asyncio.timeout(PATIENCE):
             while True:
                 pods = await self.pods()
-                if len(pods) == REPLICAS and all(
+                if len(pods) == self.case.replicas and all(
                     _serves(one) and keep(_revision(one)) for one in pods
                 ):
                     return
@@ -252,7 +262,7 @@ async def given_up(story: Story) -> Outcome:
     print(f"requests to the canary: {story.exposed}, failed: {len(crowd.failures)}")
     print(f"evidence: {_rollout(ended)['evidence']}")
     failures = len(crowd.failures)
-    await crowd.answered(10 * CLIENTS)
+    await crowd.answered(10 * story.case.clients)
     after = await story.until(is_ready)
     return Outcome(story, begun, ended, after, len(crowd.failures) - failures)
 
@@ -288,7 +298,7 @@ async def told(client: Client, namespace: str, case: Case) -> Outcome:
 async def all_told(namespace: str) -> Mapping[str, Outcome | BaseException]:
     """Follow all at the same time, each to its own end."""
     async with Client() as client:
-        for pool in ("h100", "l40s"):
+        for pool in ("h100", "l40s", "a10"):
             await client.until("GPUNodePool", "", pool, _is_whole)
         apply(*(case.model(namespace, {}) for case in CASES))
         stories = (told(client, namespace, case) for case in CASES)
@@ -312,12 +322,16 @@ def ends(operator: Operator) -> Iterator[Mapping[str, Outcome | BaseException]]:
 
 @pytest.fixture
 def outcome(ends: Mapping[str, Outcome | BaseException], request: pytest.FixtureRequest) -> Outcome:
-    """What became of the canary that the test is named after."""
-    (case,) = (one for one in CASES if one.name in request.node.name.split("_"))
-    found = ends[case.name]
+    """What became of the canary that the test is about."""
+    found = ends[request.param]
     if isinstance(found, BaseException):
         raise found
     return found
+
+
+def about(name: str) -> pytest.MarkDecorator:
+    """Say which of the cases a test is about."""
+    return pytest.mark.parametrize("outcome", [name], indirect=True)
 
 
 # --- what is expected -----------------------------------------------------------------------
@@ -334,38 +348,54 @@ def assert_given_up(outcome: Outcome) -> None:
     assert "modelfleet.dev/retry" in stalled["message"]
     assert outcome.failures_after == 0
     # Those of the step went on; the canary's went at once.
-    assert outcome.story.fewest_ready >= REPLICAS // 2
+    assert outcome.story.fewest_ready >= outcome.story.case.replicas // 2
 
 
+def assert_one_by_one(outcome: Outcome) -> None:
+    """On a full pool one replica after the other gives its GPU away, and no more."""
+    assert outcome.story.fewest_ready == outcome.story.case.replicas - 1
+
+
+@about("errors")
 def test_a_canary_with_errors_in_a_twentieth_of_its_answers_is_given_up(outcome: Outcome) -> None:
     assert_given_up(outcome)
     assert "requests failed" in outcome.evidence
     assert {failure[:3] for failure in outcome.story.crowd.failures} == {"500"}
 
 
+@about("slow")
 def test_a_canary_three_times_as_slow_to_the_first_token_is_given_up(outcome: Outcome) -> None:
     assert_given_up(outcome)
     assert "first token" in outcome.evidence
     assert outcome.story.crowd.failures == []
 
 
+@about("crashes")
 def test_a_canary_that_crashes_under_load_is_given_up(outcome: Outcome) -> None:
     assert_given_up(outcome)
     assert outcome.story.crowd.failures
 
 
+@about("probes")
+def test_a_canary_whose_engine_counts_no_errors_is_found_out_by_probes(outcome: Outcome) -> None:
+    assert_given_up(outcome)
+    assert "rests on our own probes" in outcome.evidence
+
+
+@about("unasked")
 def test_a_canary_left_unasked_is_neither_promoted_nor_given_up(outcome: Outcome) -> None:
     after = outcome.after
     assert _rollout(outcome.ended)["verdict"] == _rollout(after)["verdict"] == "Inconclusive"
     assert (_rollout(outcome.begun)["step"], _rollout(after)["step"]) == (1, 1)
     assert after["status"]["stableRevision"] == outcome.story.stable
     assert condition(after, "Stalled") is None
-    assert outcome.story.fewest_ready == REPLICAS - 1  # the pool is full: one by one
+    assert_one_by_one(outcome)
 
 
+@about("good")
 def test_a_canary_as_good_as_stable_is_promoted_and_no_request_fails(outcome: Outcome) -> None:
     assert _rollout(outcome.ended)["step"] == 2
     assert "rollout" not in outcome.after["status"]
     assert condition(outcome.after, "Stalled") is None
     assert outcome.story.crowd.failures == []
-    assert outcome.story.fewest_ready == REPLICAS - 1  # the pool is full: one by one
+    assert_one_by_one(outcome)
