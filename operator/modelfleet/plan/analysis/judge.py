@@ -88,7 +88,8 @@ def _after(
     return replace(
         memory,
         judged_until=canary.window.until,
-        requests=memory.requests + (compare.requests_of(canary.window) or 0.0),
+        # The engine counts our own among them.
+        requests=memory.requests + max(0.0, (compare.requests_of(canary.window) or 0.0) - probes),
         probes=memory.probes + probes,
         restarts=(
             memory.restarts[0] + _restarts(stable),

@@ -222,6 +222,21 @@ class TestProbes:
         ]
         assert set(verdicts(looked(looks))) == {Verdict.INCONCLUSIVE}
 
+    def test_an_engine_counts_them_among_its_requests(self) -> None:
+        """It does not know who asks: of what it counts, ours are no users'."""
+        probed = ProbeResults(1, 0, (0.2,))
+        found = looked(
+            [
+                (
+                    evidence(a_window("old", look, {0: (30, 0.2)}, succeeded=300.0), probed),
+                    evidence(a_window("new", look, {0: (1, 0.2)}, succeeded=1.0), probed),
+                )
+                for look in range(200)
+            ]
+        )
+        assert set(verdicts(found)) == {Verdict.INCONCLUSIVE}
+        assert "0 of at least 100 requests" in found[-1].sentence
+
 
 class TestCrashes:
     def test_a_restart_under_load_fails_at_once(self) -> None:
