@@ -394,6 +394,37 @@ def test_a_paused_rollout_holds_its_step_and_still_fails() -> None:
     life.until(lambda: life.has_failed)
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_pause_starts_nothing_and_forgets_nothing(step: int) -> None:
+    life = served()
+    life.change()
+    if step == 2:
+        life.until(lambda: life.told.step == 2)
+    else:
+        life.traffic.rest()
+    life.cluster.spec(rollout={**CANARY, "paused": True})
+    life.traffic.rest()
+    held = life.asked
+    life.run(1800)
+    assert life.asked == held
+    assert life.told.step == step
+
+    life.cluster.spec(rollout={**CANARY, "paused": False})
+    life.until(lambda: life.is_promoted)
+
+
+def test_what_is_paused_can_still_be_aborted() -> None:
+    life = served()
+    life.change()
+    life.until(lambda: life.told.step == 2)
+    life.cluster.spec(rollout={**CANARY, "paused": True})
+    life.run(30)
+
+    life.annotate(labels.ABORT, life.canary)
+
+    life.until(lambda: life.has_failed, most=300)
+
+
 def test_a_paused_model_forgets_nothing() -> None:
     life = served()
     life.change()

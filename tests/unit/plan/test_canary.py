@@ -14,7 +14,7 @@ import pytest
 from support.builders import a_model
 from support.gpu_cluster import GpuCluster
 
-SEEDS = range(int(os.environ.get("ROLLOUT_SEEDS", "5")))
+SEEDS = range(int(os.environ.get("ROLLOUT_SEEDS", "4")))
 MOST_STEPS = 8000
 ANALYSIS = {"intervalSeconds": 30, "warmUpSeconds": 0}
 WEIGHTS = ([10], [25], [10, 50], [30, 60, 90], [99])

@@ -64,10 +64,11 @@ def _kept_for(model: Model, wanted: str, seen: Observed) -> tuple[Census, ...]:
 
 
 def _is_judged(model: Model, wanted: str) -> bool:
-    """Return whether a canary has begun or was given up: a pause holds its step, not its judges."""
-    kept = model.status.rollout
-    begun = kept is not None and kept.strategy == "Canary" and kept.revision == wanted
-    return begun and _is_canary(model) and not progress_of(model, wanted).promoted
+    """Return whether a step is up, or was given up: a pause holds the steps, not the judges."""
+    if not _is_canary(model):
+        return False
+    progress = progress_of(model, wanted)
+    return progress.failed or (progress.started_at is not None and not progress.promoted)
 
 
 def _is_canary(model: Model) -> bool:
