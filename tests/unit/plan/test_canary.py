@@ -194,6 +194,23 @@ def test_once_it_has_failed_nobody_reaches_it(seed: int) -> None:
             assert "b" not in cluster.answering
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_while_no_stable_replica_is_ready_a_bad_one_is_better_than_none(seed: int) -> None:
+    cluster = a_cluster(seed, spare=0)
+    cluster.failing = {"b"}
+    for _ in steps_to(cluster, "b", end="a"):
+        if cluster.told and cluster.told.verdict == "Inconclusive" and ready_of(cluster, "b"):
+            break
+    for name in [pod.name for pod in cluster.ours() if pod.revision == "a"]:
+        del cluster.pods[name]
+    annotations = {"modelfleet.dev/abort": "b"}
+    metadata = cluster.model.metadata.model_copy(update={"annotations": annotations})
+    cluster.model = cluster.model.model_copy(update={"metadata": metadata})
+
+    for _ in steps_to(cluster, "b", end="a"):
+        assert serving(cluster) >= 1
+
+
 # Nobody asks
 
 

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from modelfleet.api.v1alpha1.model import ModelStatus
+from modelfleet.api.v1alpha1.rollout import RolloutStatus
 from modelfleet.plan.claims import Reservation, claim_for, room_left, taken_by
 from modelfleet.plan.rollout import rollout_for
 from modelfleet.plan.world import Claim, Deployment, Observed, Pod
@@ -134,6 +136,17 @@ def test_nothing_is_reserved_for(rollout, broken):
     )
 
     assert claim_for(model, {"old": 1, "new": 0}, seen) is None
+
+
+def test_the_gpu_of_a_canary_that_was_given_up_is_kept_for_the_stable_revision():
+    given_up = RolloutStatus(strategy="Canary", revision="new", failed_revision="new")
+    model = a_model(replicas=2, status=ModelStatus(rollout=given_up))
+    new = an_old_pod(name="new", revision="new", ready=False, restarts=9)
+    seen = Observed(
+        now=NOON, engine=None, pools={"h100": pool_with({0: 1})}, pods=(an_old_pod(), new)
+    )
+
+    assert claim_for(model, {"old": 1, "new": 0}, seen) == reserved_by_another(1)
 
 
 def reserved_by_another(due: int) -> Reservation:
