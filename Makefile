@@ -42,11 +42,12 @@ GPU_NODES := --pool h100=2x8:NVIDIA-H100-80GB-HBM3 --pool l40s=2x4:NVIDIA-L40S -
 CLUSTER := $(PY) -m devcluster run test $(GPU_NODES) --cpu-nodes 2 --pull-seconds 0.2 --load-seconds 0.5
 
 .PHONY: test
-test: venv ## Run the unit, behaviour and cluster tests, and those of the Go parts
+test: venv ## Run all tests: unit, behaviour, cluster and faults, and those of the Go parts
 	@$(PY) -m devcluster check test
 	@$(PY) -m devcluster build
 	@if command -v go >/dev/null; then $(MAKE) -s test-go; else echo "Go is not here: its tests are left out"; fi
 	@$(CLUSTER) -- $(PY) -m pytest -q tests/unit tests/behaviour tests/cluster
+	@$(CLUSTER) -- $(PY) -m pytest -q tests/faults
 
 # With the flags of devcluster/building.py, so that what was compiled there is not compiled again.
 .PHONY: test-go
