@@ -212,8 +212,9 @@ def test_a_fail_is_told_once() -> None:
     life.change(behaviour=FAILING)
     life.until(lambda: life.has_failed)
 
-    told = [notice.reason for notice in life.cluster.notices]
-    assert told.count("RolloutFailed") == 1
+    told = [one.note for one in life.cluster.notices if one.reason == "RolloutFailed"]
+    assert len(told) == 1
+    assert told[0].startswith(f"revision {life.canary} was given up: canary: ")
 
 
 def test_traffic_is_back_within_two_intervals_of_evidence() -> None:

@@ -71,8 +71,7 @@ def steps_of(at: Situation) -> Sequence[CanaryStep]:
 
 
 def _given_up(at: Situation, stable: Census, progress: Progress) -> Rollout:
-    why = f"revision {progress.revision} was given up: {progress.evidence}"
-    step = retreat(at.reverse(stable), why, at_once=True)
+    step = retreat(at.reverse(stable), _why_given_up(progress), at_once=True)
     return replace(step, progress=progress, steps=len(steps_of(at)))
 
 
@@ -101,7 +100,7 @@ def _stepping(at: Situation, stable: Census, progress: Progress) -> Rollout:
     changed = next_up != progress
     return Rollout(
         replicas=_replicas(at, stable, toward(at, stable, share)),
-        because=_because(at, next_up if _goes_on(next_up, progress) else progress, step, goal),
+        because=_found(at, progress, next_up, step, goal),
         strategy="Canary",
         route=stable.revision if stable.ready and linger(before) else None,
         progress=next_up,
@@ -126,7 +125,7 @@ def _replicas(at: Situation, stable: Census, now: Share) -> dict[str, int]:
 
 def _goes_on(after: Progress, before: Progress) -> bool:
     """Return whether a step is still the same, so that its news can be told with it."""
-    return after.step == before.step and not after.failed and not after.promoted
+    return after.step == before.step and not after.promoted
 
 
 def _pause(at: Situation, progress: Progress) -> timedelta:
@@ -179,6 +178,17 @@ def _at_its_end(
 
 
 # --- words ------------------------------------------------------------------------
+
+
+def _why_given_up(progress: Progress) -> str:
+    return f"revision {progress.revision} was given up: {progress.evidence}"
+
+
+def _found(at: Situation, before: Progress, after: Progress, step: CanaryStep, goal: Share) -> str:
+    """Tell the step with its news, or its end. The next step is told when it is looked at."""
+    if after.failed:
+        return _why_given_up(after)
+    return _because(at, after if _goes_on(after, before) else before, step, goal)
 
 
 def _because(at: Situation, progress: Progress, step: CanaryStep, goal: Share) -> str:
