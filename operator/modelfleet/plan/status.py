@@ -177,7 +177,8 @@ def _verdict(
             trouble.reason, _beside(trouble.message, others), trouble.stalled
         ).verdict()
     if unfinished := _under_way(model, seen, wanted, others):
-        message = within(f"{unfinished}; {rollout.because}", MOST_BYTES)
+        told = f"{unfinished}; {rollout.because}{_homeless(seen, wanted, trouble)}"
+        message = within(told, MOST_BYTES)
         return Verdict(Reason.ROLLING_OUT, message, ConditionType.RECONCILING)
     return _all_well(model, wanted)
 
@@ -194,10 +195,18 @@ def _of_canary(
         return Verdict(reason, message, ConditionType.STALLED, serves)
     trouble = diagnose(model, seen, progress.revision)
     if trouble is None or trouble.reason in ROUTINE:
-        message = within(rollout.because, MOST_BYTES)
+        told = f"{rollout.because}{_homeless(seen, progress.revision, trouble)}"
+        message = within(told, MOST_BYTES)
         return Verdict(Reason.ROLLING_OUT, message, ConditionType.RECONCILING, serves)
     kind = ConditionType.STALLED if trouble.stalled else ConditionType.RECONCILING
     return Verdict(trouble.reason, _beside(trouble.message, others), kind, serves)
+
+
+def _homeless(seen: Observed, wanted: str, trouble: Diagnosis | None) -> str:
+    """Return what keeps a new pod from every node, where something does."""
+    pods = (pod for pod in seen.pods if pod.revision == wanted and not pod.terminating)
+    refused = any(pod.unschedulable is not None for pod in pods)
+    return f"; {trouble.message}" if trouble is not None and refused else ""
 
 
 def _given_up(model: Model, why: str, others: str) -> str:

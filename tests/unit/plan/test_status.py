@@ -114,6 +114,19 @@ def test_a_problem_of_the_spec_goes_before_everything() -> None:
 # Several revisions
 
 
+def test_a_rollout_says_what_keeps_its_pods_from_every_node() -> None:
+    nowhere = "0/4 nodes are available: 4 node(s) didn't match Pod's node affinity/selector."
+    pods = [a_pending_pod(unschedulable=nowhere), *old_pods(1)]
+    seen = a_world(pods, pools=[a_pool(free=[8])])
+
+    reason, message, abnormal = told(
+        report(a_model(podTemplate={"nodeSelector": {"disk": "nvme"}}), seen)
+    )
+
+    assert (reason, abnormal) == ("RollingOut", ["Reconciling"])
+    assert "didn't match Pod's node affinity/selector" in message
+
+
 def test_a_rollout_says_how_far_it_is_and_why_it_goes_so() -> None:
     pods = [a_pod("chat-new-1"), *old_pods(2)]
     seen = a_world(pods, deployments={"new": 1, "old": 2}, pools=[a_pool(free=[0])])
