@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import yaml
 
 from support.manifests import engine, model
 from support.running import Client, apply, condition, is_ready, kubectl
@@ -73,6 +74,7 @@ async def test_a_label_that_was_taken_away_is_put_back(
         '{"spec":{"selector":{"nobody":"has-this"}}}',
         '{"spec":{"type":"ExternalName","externalName":"elsewhere.example.com"}}',
         '{"spec":{"publishNotReadyAddresses":true}}',
+        '{"spec":{"ports":[{"name":"http","port":8080,"targetPort":"http"}]}}',
     ],
 )
 async def test_a_service_that_leads_nowhere_is_put_back(
@@ -87,9 +89,61 @@ async def test_a_service_that_leads_nowhere_is_put_back(
         spec = one["spec"]
         own = {"modelfleet.dev/model": "chat", "modelfleet.dev/serving": "true"}
         hides = not spec.get("publishNotReadyAddresses")
-        return bool(spec["selector"] == own and spec["type"] == "ClusterIP" and hides)
+        ports = [(port["name"], port["port"]) for port in spec["ports"]]
+        found = (spec["selector"], spec["type"], ports)
+        return bool(found == (own, "ClusterIP", [("http", 80)]) and hides)
 
     await client.until("Service", namespace, "chat", leads_to_replicas)
+
+
+async def test_a_child_that_is_refused_keeps_no_other_from_being_made(
+    client: Client, namespace: str
+) -> None:
+    kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(_no_budgets_in(namespace)))
+    try:
+        apply(model(namespace))
+        found = await client.until(
+            "Model",
+            namespace,
+            "chat",
+            lambda one: (
+                (condition(one, "Stalled") or {}).get("reason") == "RequestRefused"
+                and one["status"]["readyReplicas"] == 1
+            ),
+        )
+    finally:
+        kubectl("delete", "-f", "-", stdin=yaml.safe_dump_all(_no_budgets_in(namespace)))
+
+    assert "no budgets here" in (condition(found, "Stalled") or {})["message"]
+    await client.until_ready(namespace, "chat")
+
+
+def _no_budgets_in(namespace: str) -> list[dict[str, Any]]:
+    """Return an admission policy that refuses PodDisruptionBudgets in one namespace."""
+    api, name = "admissionregistration.k8s.io/v1", f"no-budgets-{namespace}"
+    rule = {
+        "apiGroups": ["policy"],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE", "UPDATE"],
+        "resources": ["poddisruptionbudgets"],
+    }
+    here = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    policy = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "false", "message": "no budgets here"}],
+    }
+    binding = {
+        "policyName": name,
+        "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": here},
+    }
+    return [
+        {"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": spec}
+        for kind, spec in (
+            ("ValidatingAdmissionPolicy", policy),
+            ("ValidatingAdmissionPolicyBinding", binding),
+        )
+    ]
 
 
 async def test_a_running_model_heals_without_its_engine(client: Client, namespace: str) -> None:

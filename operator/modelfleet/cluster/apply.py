@@ -28,6 +28,9 @@ NEVER = "1"
 names it creates an object, or is refused with a 409 where one exists. (Seen on 1.36; the check is
 the one that guards every update.)"""
 
+REPLACED = frozenset({"Service"})
+"""Kinds that are nobody's but ours down to the last entry of a list."""
+
 REMEMBERED = 20_000
 """Objects whose last comparison is remembered; some 300 bytes each."""
 
@@ -66,7 +69,7 @@ class Applier:
         if live is not None and self._is_as_wanted(where, manifest, wanted, live):
             return self._done(where, Applied(live, "unchanged"))
         body = _stamped(manifest, wanted, live)
-        reply = await (self._create(where, body) if live is None else self._force(where, body))
+        reply = await (self._create(where, body) if live is None else self._correct(where, body))
         metadata = reply.body["metadata"]
         self._remember(where, _Verdict(metadata["uid"], metadata["resourceVersion"], wanted))
         return self._done(where, Applied(reply.body, _action(reply, live)))
@@ -120,6 +123,21 @@ class Applier:
                     code=conflict.code,
                     reason=conflict.reason,
                 ) from conflict
+        return await self._force(where, body)
+
+    async def _correct(self, where: Endpoint, body: Mapping[str, Any]) -> Reply:
+        """Apply to what exists. Where others' entries in its lists clash with ours, these go.
+
+        An apply merges a Service's ports by number: one that was renumbered by hand keeps its
+        name, which ours has as well, and so no apply would ever be valid again.
+        """
+        try:
+            return await self._force(where, body)
+        except errors.Invalid:
+            if where.kind not in REPLACED:
+                raise
+            same = {"metadata": {"uid": body["metadata"]["uid"]}}
+            await self._session.patch(where, {**same, "spec": body["spec"]})
         return await self._force(where, body)
 
     async def _force(self, where: Endpoint, body: Mapping[str, Any]) -> Reply:

@@ -1,6 +1,6 @@
 """The real cluster behind `reconcile`: reads caches, writes what differs, reports once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -39,6 +39,9 @@ from modelfleet.plan.world import (
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 """Kubernetes' own annotation: of the ready pods, a ReplicaSet deletes the cheapest first."""
+
+IN_ORDER = frozenset({"ControllerRevision", "Deployment"})
+"""Kinds after which nothing more is applied if one of them is refused."""
 
 
 class Load(Protocol):
@@ -169,8 +172,8 @@ class LiveCluster:
         try:
             for mark in plan.marks:
                 await self._mark(mark)
-            for manifest in plan.apply:
-                await self._apply(model, manifest)
+            if refused := await self._apply_all(model, plan.apply):
+                return Refusals(refused=refused)
             for ref in plan.delete:
                 await self._delete(ref)
         except errors.NameTaken as error:
@@ -178,6 +181,24 @@ class LiveCluster:
         except errors.Rejected as error:
             return Refusals(refused=(str(error),))
         return Refusals()
+
+    async def _apply_all(self, model: Model, manifests: Iterable[Manifest]) -> tuple[str, ...]:
+        """Apply in order; return what was refused. What does not need it is applied all the same.
+
+        A revision without its record could not be gone back to, and a replica may start only where
+        another has made room.
+        """
+        refused: list[str] = []
+        for manifest in manifests:
+            try:
+                await self._apply(model, manifest)
+            except errors.NameTaken:
+                raise
+            except errors.Rejected as error:
+                refused.append(str(error))
+                if manifest["kind"] in IN_ORDER:
+                    break
+        return tuple(refused)
 
     async def _mark(self, mark: PodMark) -> None:
         """Tell a pod, or rather what looks at it, that it leaves or stays."""
