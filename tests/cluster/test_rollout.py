@@ -122,11 +122,16 @@ async def under_load(client: Client, namespace: str, *names: str) -> AsyncIterat
             for _ in range(CLIENTS):
                 tasks.create_task(load.run(stop))
         try:
+            await _all_answer(loads)
             yield watched
+            await _all_answer(loads)
         finally:
             stop.set()
     assert [load.failures for load in loads] == [[] for _ in loads]
-    assert all(load.answers > CLIENTS for load in loads)
+
+
+async def _all_answer(loads: list[Load]) -> None:
+    await asyncio.gather(*(load.answered(CLIENTS) for load in loads))
 
 
 async def _address(client: Client, namespace: str, name: str) -> str:

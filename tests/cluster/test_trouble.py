@@ -1,5 +1,6 @@
 """Whatever is wrong, the status names the cause and the remedy, and healing is seen."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.manifests import failing, model, pool
-from support.running import Client, apply, condition, kubectl, stalled_for
+from support.running import PATIENCE, Client, apply, condition, kubectl, stalled_for
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -18,6 +19,13 @@ def waits_for(reason: str) -> Callable[[dict[str, Any]], bool]:
 
 def message(found: dict[str, Any]) -> str:
     return str((condition(found, "Ready") or {})["message"])
+
+
+async def told_by_event(client: Client, namespace: str, reason: str) -> None:
+    """Wait for an event: these are sent after the status, in their own time."""
+    async with asyncio.timeout(PATIENCE):
+        while reason not in {one["reason"] for one in await client.list("Event", namespace)}:
+            await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +44,7 @@ async def test_a_failing_pod_is_explained_and_a_mended_spec_heals(
 
     found = await client.until("Model", namespace, "chat", stalled_for(reason))
     assert says in message(found)
-    events = await client.list("Event", namespace)
-    assert reason in {event["reason"] for event in events}
+    await told_by_event(client, namespace, reason)
 
     apply(model(namespace, podTemplate={}))
     await client.until_ready(namespace, "chat")
