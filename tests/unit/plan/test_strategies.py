@@ -185,7 +185,10 @@ def test_blue_green_changed_in_the_middle_misses_no_replica(seed: int, target: s
 @pytest.mark.parametrize("spare", [3, 9])
 @pytest.mark.parametrize("replicas", [1, 2, 5])
 def test_blue_green_scaled_in_the_middle_ends(seed: int, spare: int, replicas: int) -> None:
+    """Green has begun. Before that the blue fleet takes the room, and green rightly waits."""
     cluster = a_cluster(seed, "BlueGreen", replicas=3, spare=spare)
+    cluster.wanted = "b"
+    cluster.decide()
     for _ in islice(steps_to(cluster, "b"), 10 + seed * 7 % 120):
         pass
 
@@ -202,8 +205,10 @@ def test_while_blue_green_waits_the_old_fleet_follows_the_spec(seed: int) -> Non
     cluster.settle()
 
     cluster.write(replicas=5)
-    cluster.settle()
+    waits = cluster.settle()
     assert serving(cluster) == 5
+    assert "needs room for 5 more at once" in waits.because
+    assert waits.waits_for_capacity
 
     cluster.write(replicas=2)
     assert all(serving(cluster) >= 2 for _ in steps_to(cluster, "b"))
