@@ -82,6 +82,12 @@ generate: venv ## Write the generated files: CRDs
 lock: ## Pin what CI installs (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --group dev pyproject.toml -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url -c requirements.lock pyproject.toml -o deploy/image/requirements.lock
+
+.PHONY: image
+image: venv ## Build the container image modelfleet:dev (BASE=local: with no container registry)
+	@deploy/kind/dockerd.sh with deploy/image/build.sh modelfleet:dev
 
 .PHONY: bench
 bench: venv ## Create 100 and 1,000 Models at once and report seconds, writes, CPU and memory
