@@ -4,8 +4,8 @@
 # It has its own network, mounts and processes (namespaces), so that it reaches nothing outside,
 # and nothing of it stays when it ends: containers, bridges, firewall rules. Images stay in the cache.
 # `run` runs a command with DOCKER_HOST set in the daemon's network, where a cluster's ports are;
-# where a daemon was running already, it just runs the command. `with` starts the daemon before
-# and stops it afterwards, unless it ran before. Exit code 3: there is none and none can be started.
+# where a daemon was running already, it just runs the command. `with` runs one outside, with the
+# daemon started before and stopped after, unless it ran already. Exit code 3: none can be started.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 home=${XDG_CACHE_HOME:-$HOME/.cache}/modelfleet/docker
@@ -90,7 +90,7 @@ with() {
     start
     trap stop EXIT
   fi
-  (run "$@")
+  "$@"
 }
 
 case ${1:-} in
