@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic.fields import FieldInfo
 
 from modelfleet.api import crd
-from modelfleet.api.schema import Kind
+from modelfleet.api.schema import Kind, Schema
 from modelfleet.api.v1alpha1 import KINDS, Engine, GPUNodePool, Model
 from support.structural_checker import breaches
 
@@ -157,3 +158,25 @@ def test_kubectl_explains_every_default_with_its_value(kind: type[Kind]):
     ]
     assert defaults
     assert silent == []
+
+
+@EACH_KIND
+def test_the_annotation_names_what_users_write_and_no_status(kind: type[Kind]) -> None:
+    fields = crd.crd_for(kind)["metadata"]["annotations"][crd.FIELDS].split()
+
+    assert {f"spec.{one.alias or name}" for name, one in _spec(kind).items()} <= set(fields)
+    assert not any(field.startswith(("status", "metadata")) for field in fields)
+
+
+def test_the_annotation_names_fields_in_lists_and_maps() -> None:
+    fields = crd.crd_for(Model)["metadata"]["annotations"][crd.FIELDS].split()
+
+    assert "spec.engine.env[].valueFrom.secretKeyRef.key" in fields
+    assert "spec.podTemplate.labels[]" in fields
+
+
+def _spec(kind: type[Kind]) -> dict[str, FieldInfo]:
+    spec = kind.model_fields["spec"].annotation
+    assert isinstance(spec, type)
+    assert issubclass(spec, Schema)
+    return spec.model_fields
