@@ -1,5 +1,6 @@
-"""Helm 4 and 3, built once as Go modules: `python -m devcluster.helm` prints where they are."""
+"""Helm 4 and 3 and helm-docs, built once: `python -m devcluster.helm` prints where they are."""
 
+import hashlib
 import os
 import subprocess
 import tempfile
@@ -10,38 +11,59 @@ from types import MappingProxyType
 import click
 
 from devcluster import cache, preflight
-from devcluster.building import BuildFailed, Say
+from devcluster.building import BuildFailed, Say, kubernetes_version
 
-VERSIONS = MappingProxyType({"4": "v4.3.1", "3": "v3.22.0"})
-"""Major version → what is built. Helm 3 gets security fixes until February 2027."""
+PACKAGES = MappingProxyType(
+    {
+        "4": "helm.sh/helm/v4/cmd/helm@v4.3.1",
+        "3": "helm.sh/helm/v3/cmd/helm@v3.22.0",
+        "docs": "github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2",
+    }
+)
+"""What is built. Helm 3 gets security fixes until February 2027."""
 
 LONGEST_BUILD = 1200.0
 """Seconds, fetching of modules included: 2 minutes on two cores that do nothing else."""
 
 
-def program(major: str, say: Say) -> Path:
-    """Return the path of Helm `major`, which is built if it is not there yet.
+def program(which: str, say: Say) -> Path:
+    """Return the path of a program, which is built if it is not there yet.
 
     Two processes never build at once. Raises `BuildFailed` and `preflight.NotPossible`.
     """
-    target = cache.directory() / "helm" / VERSIONS[major]
+    package = PACKAGES[which]
+    name, version = package.rpartition("/")[2].split("@")
+    digest = hashlib.sha256(f"{package} {_flags(which)}".encode()).hexdigest()
+    target = cache.directory() / "helm" / f"{name}-{version}-{digest[:8]}"
     if not target.exists():
         with cache.locked("build-helm"):
             if not target.exists():
-                _build(major, target, say)
-    return target / "helm"
+                _build(which, target, say)
+    return target / name
 
 
-def _build(major: str, target: Path, say: Say) -> None:
+def _build(which: str, target: Path, say: Say) -> None:
     preflight.require(preflight.TO_BUILD)
-    say(f"building Helm {VERSIONS[major]}, once: about 2 minutes on two cores")
+    say(f"building {PACKAGES[which]}, once: about 2 minutes on two cores")
     began = time.monotonic()
     with cache.staged(target) as folder:
-        _go_install(f"helm.sh/helm/v{major}/cmd/helm@{VERSIONS[major]}", folder)
-    say(f"Helm {VERSIONS[major]}: built in {time.monotonic() - began:.0f} s")
+        _go_install(PACKAGES[which], folder, _flags(which))
+    say(f"{PACKAGES[which]}: built in {time.monotonic() - began:.0f} s")
 
 
-def _go_install(package: str, folder: Path) -> None:
+def _flags(which: str) -> str:
+    """Return link flags. Helm's are those of its releases: unset, 3 takes any cluster for 1.20."""
+    if which not in ("3", "4"):
+        return "-s -w"
+    kubernetes = kubernetes_version().removeprefix("v").split(".")
+    values = [f"internal/version.version={PACKAGES[which].partition('@')[2]}"]
+    for place in ("chartutil", "lint/rules"):
+        parts = zip(("Major", "Minor"), kubernetes, strict=False)
+        values += [f"pkg/{place}.k8sVersion{part}={value}" for part, value in parts]
+    return " ".join(["-s -w", *(f"-X helm.sh/helm/v{which}/{value}" for value in values)])
+
+
+def _go_install(package: str, folder: Path, flags: str) -> None:
     """Install a program into `folder`. Raises `BuildFailed` with what Go says."""
     environment = {
         **os.environ,
@@ -50,7 +72,7 @@ def _go_install(package: str, folder: Path) -> None:
         "GOFLAGS": "-buildvcs=false",
         "GOBIN": str(folder),
     }
-    command = ["go", "install", "-ldflags", "-s -w", package]
+    command = ["go", "install", "-ldflags", flags, package]
     # Outside of any module, so that none has a say in the versions.
     with tempfile.TemporaryDirectory() as nowhere:
         try:
@@ -70,12 +92,12 @@ def _go_install(package: str, folder: Path) -> None:
 
 
 @click.command()
-@click.argument("majors", nargs=-1, type=click.Choice(sorted(VERSIONS)))
-def main(majors: tuple[str, ...]) -> None:
-    """Build Helm where it is missing, and print where it is: all versions, or those named."""
-    for major in majors or VERSIONS:
+@click.argument("programs", nargs=-1, type=click.Choice(sorted(PACKAGES)))
+def main(programs: tuple[str, ...]) -> None:
+    """Build what is missing, and print where it is: all programs, or those named."""
+    for which in programs or PACKAGES:
         try:
-            click.echo(program(major, lambda line: click.echo(line, err=True)))
+            click.echo(program(which, lambda line: click.echo(line, err=True)))
         except (BuildFailed, cache.Unusable, preflight.NotPossible) as error:
             raise click.ClickException(str(error)) from error
 

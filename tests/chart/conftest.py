@@ -1,0 +1,84 @@
+"""Helm 4 and 3 and a devcluster that has nothing of modelfleet in it yet."""
+
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from chart.helm import MAJORS, NAMESPACE, Helm
+from support.running import Client, kubectl
+
+MISSING = "these tests need a devcluster: run `make test-chart`"
+MONITORING = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+MONITORED = ("servicemonitors", "podmonitors", "prometheusrules")
+RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+WARNED = "pod-security.kubernetes.io/warn=restricted"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def control_plane() -> None:
+    """Refuse to run against anything but a devcluster; make the namespaces of the cases."""
+    if "DEVCLUSTER" not in os.environ:
+        pytest.exit(MISSING, returncode=4)
+    for name in (NAMESPACE, "team-a", "team-b"):
+        kubectl("create", "namespace", name, check=False)
+        kubectl("label", "namespace", name, RESTRICTED, WARNED, "--overwrite")
+
+
+@pytest.fixture(scope="session")
+def monitoring() -> None:
+    """Install the kinds of the Prometheus operator, from its Go module."""
+    done = subprocess.run(
+        ["go", "mod", "download", "-json", MONITORING],
+        cwd="/",
+        env={**os.environ, "GOFLAGS": "", "GOTOOLCHAIN": "local"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = Path(json.loads(done.stdout)["Dir"]) / "example/prometheus-operator-crd"
+    files = [folder / f"monitoring.coreos.com_{one}.yaml" for one in MONITORED]
+    for file in files:
+        kubectl("apply", "--server-side", "-f", str(file))
+        kubectl("wait", "--for=condition=Established", "-f", str(file), "--timeout=30s")
+
+
+@pytest.fixture(scope="session", params=MAJORS)
+def helm(request: pytest.FixtureRequest) -> Helm:
+    """Helm 4, then Helm 3."""
+    return Helm.of(request.param)
+
+
+@pytest.fixture(scope="session")
+def helm4() -> Helm:
+    """Helm 4, where the version makes no difference."""
+    return Helm.of("4")
+
+
+@pytest.fixture
+def empty_cluster(helm4: Helm) -> Iterator[None]:
+    """Start without a release and CRDs of ours, and leave none behind."""
+    _clean(helm4)
+    yield
+    _clean(helm4)
+
+
+def _clean(helm4: Helm) -> None:
+    for name in helm4.releases():
+        helm4.uninstall(name, "--no-hooks")
+    policy = ("validatingadmissionpolicy", "validatingadmissionpolicybinding")
+    for kind in policy:
+        kubectl("delete", kind, "crds.modelfleet.dev", "--ignore-not-found")
+    kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=modelfleet", "--timeout=60s")
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    """Talk to the API server as its administrator."""
+    async with Client() as one:
+        yield one

@@ -1,0 +1,77 @@
+"""The operator of an installed chart as a process: no cluster without images can run its pods."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from chart.helm import NAMESPACE
+from support.running import Operator, kubectl
+
+NAME = "modelfleet"
+
+
+def deployment() -> dict[str, Any]:
+    """Return the operator's Deployment as it is in the cluster."""
+    found: dict[str, Any] = json.loads(
+        kubectl("-n", NAMESPACE, "get", "deployment", NAME, "-o", "json")
+    )
+    return found
+
+
+def token() -> str:
+    """Return a token of the operator's ServiceAccount, by the TokenRequest API."""
+    account = deployment()["spec"]["template"]["spec"]["serviceAccountName"]
+    return kubectl("-n", NAMESPACE, "create", "token", account, "--duration=1h").strip()
+
+
+def environment() -> dict[str, str]:
+    """Return the environment that the chart gives the operator's container."""
+    (container,) = deployment()["spec"]["template"]["spec"]["containers"]
+    fields = {"metadata.name": f"{NAME}-0", "metadata.namespace": NAMESPACE}
+    return {one["name"]: one.get("value") or fields[_field(one)] for one in container["env"]}
+
+
+def _field(variable: dict[str, Any]) -> str:
+    path: str = variable["valueFrom"]["fieldRef"]["fieldPath"]
+    return path
+
+
+class InstalledOperator(Operator):
+    """It has what the chart gives it, its ServiceAccount's token included, and nothing more."""
+
+    def __init__(self, server: str | None = None) -> None:
+        """`server` replaces the API server's URL: a proxy that records."""
+        super().__init__()
+        self._variables = {
+            **os.environ,
+            **environment(),
+            "PYTHONUNBUFFERED": "1",
+            "MODELFLEET_METRICS_ADDRESS": f"127.0.0.1:{self.port}",
+            "KUBECONFIG": str(_kubeconfig(server)),
+        }
+
+    def start(self) -> Self:
+        """Start the process; it may not be ready yet."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "modelfleet", "operator"],
+            env=self._variables,
+            stdout=self.log.open("ab"),
+            stderr=subprocess.STDOUT,
+        )
+        return self
+
+
+def _kubeconfig(server: str | None) -> Path:
+    document = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
+    document["users"][0]["user"] = {"token": token()}
+    if server:
+        document["clusters"][0]["cluster"] = {"server": server}
+    file = Path(tempfile.mkstemp(prefix="kubeconfig-")[1])
+    file.write_text(yaml.safe_dump(document))
+    return file

@@ -1,0 +1,151 @@
+"""Install, upgrade, uninstall, reinstall: what a release brings, and that Models outlive it."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chart.helm import CRDS_CHART, NAMESPACE, Helm, Refused, at
+from chart.installed import InstalledOperator, deployment
+from support.manifests import model
+from support.running import Client, apply, kubectl, until
+
+pytestmark = pytest.mark.usefixtures("empty_cluster")
+
+FAST = {"sim.modelfleet.dev/pull-seconds": "0", "sim.modelfleet.dev/load-seconds": "0.2"}
+TEAM = "team-a"
+OURS = "modelfleet.dev/model=chat"
+CRDS = {f"{plural}.modelfleet.dev" for plural in ("models", "gpunodepools", "engines")}
+
+
+def chat(**spec: Any) -> dict[str, Any]:
+    """Return a Model that is ready at once."""
+    return model(TEAM, podTemplate={"annotations": FAST}, drain={"timeoutSeconds": 1}, **spec)
+
+
+@pytest.fixture(autouse=True)
+def _no_models_left(empty_cluster: None) -> Iterator[None]:  # noqa: ARG001
+    """Take Models away while there is a CRD."""
+    yield
+    kubectl("delete", "models.modelfleet.dev", "--all", "-A", check=False)
+    kubectl("-n", TEAM, "wait", "--for=delete", "pod", "-l", OURS, "--timeout=60s", check=False)
+
+
+async def pods(client: Client) -> dict[str, str]:
+    """Return the uids of the Model's pods by name."""
+    found = await client.list("Pod", TEAM, OURS)
+    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found}
+
+
+async def answer(client: Client) -> str:
+    """Ask the Model's Service what it serves."""
+    service = await client.until("Service", TEAM, "chat", lambda _: True)
+    url = f"http://{service['spec']['clusterIP']}/v1/models"
+    with urllib.request.urlopen(url, timeout=10) as found:
+        return str(json.load(found)["data"][0]["id"])
+
+
+def crds() -> set[str]:
+    """Return our CRDs by name."""
+    found = kubectl("get", "crd", "-o", "name").split()
+    return {one.partition("/")[2] for one in found if one.endswith(".modelfleet.dev")}
+
+
+async def test_models_outlive_the_operator(helm: Helm, client: Client) -> None:
+    notes = helm.install()
+    assert "kubectl -n modelfleet-system rollout status deployment/modelfleet" in notes
+    assert deployment()["status"]["readyReplicas"] == 2
+    assert crds() == CRDS
+    with InstalledOperator():
+        apply(chat())
+        await client.until_ready(TEAM, "chat")
+    before = await pods(client)
+
+    helm.uninstall()
+
+    assert kubectl("-n", NAMESPACE, "get", "deployment,role,pdb,service", "-o", "name") == ""
+    assert kubectl("get", "clusterrole,clusterrolebinding", "-o", "name", "-l", RELEASE) == ""
+    assert crds() == CRDS
+    assert await pods(client) == before
+    assert await answer(client) == "chat"
+
+    helm.install()
+    with InstalledOperator():
+        apply(chat(replicas=2))
+        await client.until_ready(TEAM, "chat")
+    after = await pods(client)
+    assert len(after) == 2
+    assert before.items() <= after.items()
+
+
+RELEASE = "app.kubernetes.io/instance=modelfleet"
+
+
+async def test_an_upgrade_restarts_no_model(helm: Helm, client: Client) -> None:
+    helm.install(at("watchNamespaces", [TEAM]))
+    with InstalledOperator():
+        apply(chat())
+        await client.until_ready(TEAM, "chat")
+    before = await pods(client)
+
+    helm.upgrade({"replicas": 1, "log": {"format": "text"}})
+
+    assert deployment()["spec"]["replicas"] == 1
+    assert kubectl("-n", TEAM, "get", "role", "-o", "name") == ""
+    with InstalledOperator() as operator:
+        apply(chat(replicas=2))
+        await client.until_ready(TEAM, "chat")
+        assert operator.metric("modelfleet_leader ") == 1
+    assert before.items() <= (await pods(client)).items()
+
+
+def test_helm_test_asks_the_operator(helm: Helm) -> None:
+    helm.install()
+
+    assert "Succeeded" in helm.run("test", "modelfleet", "--namespace", NAMESPACE)
+
+
+async def test_a_namespaced_operator_leaves_others_alone(helm4: Helm, client: Client) -> None:
+    helm4.install(at("watchNamespaces", [TEAM]))
+    with InstalledOperator() as operator:
+        apply(chat(), model("team-b", "other"))
+        await client.until_ready(TEAM, "chat")
+        assert await client.list("Deployment", "team-b") == []
+        assert operator.get("/readyz")
+
+
+def test_crds_go_where_they_are_not_to_be_kept(helm: Helm) -> None:
+    helm.install(at("crds.keep", False))
+    assert crds() == CRDS
+
+    helm.uninstall()
+
+    until(lambda: crds() == set(), "the CRDs are still there")
+
+
+def test_crds_can_move_into_a_release_of_their_own(helm: Helm) -> None:
+    helm.install()
+    apply(chat())
+    uid = kubectl("-n", TEAM, "get", "model", "chat", "-o", "jsonpath={.metadata.uid}")
+
+    helm.upgrade(at("crds.enabled", False))
+    assert crds() == CRDS
+    with pytest.raises(Refused, match="ownership"):
+        helm.install(chart=CRDS_CHART)
+    helm.install(None, "--take-ownership", chart=CRDS_CHART)
+    helm.uninstall()
+
+    assert crds() == CRDS
+    assert kubectl("-n", TEAM, "get", "model", "chat", "-o", "jsonpath={.metadata.uid}") == uid
+
+
+def test_crds_that_kubectl_applied_can_be_taken_over(helm: Helm) -> None:
+    kubectl("apply", "--server-side", "-f", "crds")
+
+    flags = ["--take-ownership", *(["--force-conflicts"] if helm.major == "4" else [])]
+    helm.install(None, *flags)
+
+    owner = kubectl("get", "crd", "models.modelfleet.dev", "-o", "jsonpath={.metadata.annotations}")
+    assert json.loads(owner)["meta.helm.sh/release-name"] == "modelfleet"
