@@ -13,10 +13,14 @@ link set lo up
 addr replace {POD_RANGE} dev lo
 addr replace {NODE_RANGE} dev lo
 addr replace {API_ADDRESS}/32 dev lo
-route replace {SERVICE_RANGE} dev lo
+route replace local {SERVICE_RANGE} dev lo src {POD_RANGE.partition("/")[0]}
 """
-"""For `ip -batch -`. Pods and nodes are addresses of lo, so that one process can answer for all;
-ClusterIPs need a route before kube-proxy's rules are looked at."""
+"""For `ip -batch -`. Pods and nodes are addresses of lo, so that one process can answer for all.
+
+ClusterIPs need a route before kube-proxy's rules are looked at. It makes them ours: one that has no
+rules yet refuses. Else the first packet would be lost, and conntrack would keep the later ones of
+that connection from the rules, too.
+"""
 
 
 def node_address(number: int) -> str:

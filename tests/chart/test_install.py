@@ -41,8 +41,7 @@ async def pods(client: Client) -> dict[str, str]:
 
 async def answer(client: Client) -> str:
     """Ask the Model's Service what it serves."""
-    service = await client.until("Service", TEAM, "chat", lambda _: True)
-    url = f"http://{service['spec']['clusterIP']}/v1/models"
+    url = f"{await client.until_served(TEAM, 'chat')}/v1/models"
     with urllib.request.urlopen(url, timeout=10) as found:
         return str(json.load(found)["data"][0]["id"])
 

@@ -237,8 +237,7 @@ def _began(found: Object) -> Any:
 async def under_load(client: Client, namespace: str, case: Case) -> AsyncIterator[Story]:
     """Stream from a Model that serves, and watch its pods."""
     stable = (await client.until_ready(namespace, case.name))["status"]["stableRevision"]
-    found = await client.until("Service", namespace, case.name, lambda _: True)
-    crowd = Crowd(case.name, f"http://{found['spec']['clusterIP']}")
+    crowd = Crowd(case.name, await client.until_served(namespace, case.name))
     story, stop = Story(client, namespace, case, stable, crowd), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(story.watch(stop))

@@ -22,22 +22,10 @@ def chat(**extra: Any) -> dict[str, Any]:
 @asynccontextmanager
 async def service(client: Client, namespace: str) -> AsyncIterator[aiohttp.ClientSession]:
     """Talk to the Model's Service once kube-proxy knows it."""
-    found = await client.until("Service", namespace, "chat", lambda _: True)
-    address = f"http://{found['spec']['clusterIP']}"
+    address = await client.until_served(namespace, "chat")
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(address, connector=connector) as session:
-        async with asyncio.timeout(PATIENCE):
-            while not await _answers(session):
-                await asyncio.sleep(0.1)
         yield session
-
-
-async def _answers(session: aiohttp.ClientSession) -> bool:
-    try:
-        async with session.get("/v1/models") as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False
 
 
 async def events(answer: aiohttp.ClientResponse) -> AsyncIterator[str]:
@@ -168,3 +156,9 @@ async def _first_to_leave(client: Client, namespace: str, revision: str) -> str:
                 if pod["metadata"]["labels"]["modelfleet.dev/serving"] == "false":
                     return str(pod["metadata"]["name"])
             await asyncio.sleep(0.05)
+
+
+async def test_a_service_that_kube_proxy_does_not_know_yet_refuses_at_once() -> None:
+    # A first packet that were lost would hang its client for as long as conntrack remembers it.
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("10.96.255.250", 80)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from support.manifests import engine, model
-from support.running import Client, apply, condition, is_ready, kubectl
+from support.running import Client, apply, condition, is_ready, kubectl, until
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -101,6 +101,7 @@ async def test_a_child_that_is_refused_keeps_no_other_from_being_made(
 ) -> None:
     kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(_no_budgets_in(namespace)))
     try:
+        until(lambda: _refuses_budgets(namespace), "the policy never took effect")
         apply(model(namespace))
         found = await client.until(
             "Model",
@@ -116,6 +117,13 @@ async def test_a_child_that_is_refused_keeps_no_other_from_being_made(
 
     assert "no budgets here" in (condition(found, "Stalled") or {})["message"]
     await client.until_ready(namespace, "chat")
+
+
+def _refuses_budgets(namespace: str) -> bool:
+    """The API server begins to enforce a new policy some time after it has taken it."""
+    asked = ("create", "poddisruptionbudget", "any", "--selector=a=b", "--min-available=1")
+    said = kubectl("-n", namespace, *asked, "--dry-run=server", check=False)
+    return "no budgets here" in said
 
 
 def _no_budgets_in(namespace: str) -> list[dict[str, Any]]:

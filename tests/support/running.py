@@ -10,9 +10,12 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Self
 
+import aiohttp
 import yaml
 
 from modelfleet.cluster import kubeconfig, rest
@@ -21,6 +24,8 @@ from modelfleet.cluster.session import Session
 
 PATIENCE = 60.0
 """Seconds until a test stops to hope. Not an assertion about speed."""
+
+_PORTS = cycle(range(10_000 + os.getpid() % 10_000, 30_000))
 
 
 def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
@@ -108,10 +113,15 @@ class Operator:
 
 
 def _free_port() -> int:
-    """Return a port that nobody has: other runs may be under way on this machine."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Return a port that nobody has: other runs may be under way on this machine.
+
+    It is none of those that connections are given, or one would take it while an operator that was
+    killed starts again.
+    """
+    while True:
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port := next(_PORTS)))
+            return port
 
 
 def _kubeconfig_for(server: str) -> Path:
@@ -163,9 +173,31 @@ class Client(Session):
         except TimeoutError:
             raise AssertionError(f"{kind} {name} stayed: {yaml.safe_dump(found)}") from None
 
+    async def until_served(self, namespace: str, name: str) -> str:
+        """Wait until a Model answers through its Service; return the Service's URL.
+
+        kube-proxy may know the Service later than the Model is ready.
+        """
+        found = await self.until("Service", namespace, name, lambda _: True)
+        address = f"http://{found['spec']['clusterIP']}"
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(address, connector=connector) as session:
+            async with asyncio.timeout(PATIENCE):
+                while not await _answers(session):
+                    await asyncio.sleep(0.1)
+        return address
+
     async def until_ready(self, namespace: str, name: str) -> dict[str, Any]:
         """Wait until a Model is ready at its newest generation."""
         return await self.until("Model", namespace, name, is_ready)
+
+
+async def _answers(session: aiohttp.ClientSession) -> bool:
+    try:
+        async with session.get("/v1/models") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
 
 
 def condition(found: dict[str, Any], kind: str) -> dict[str, Any] | None:
