@@ -55,9 +55,10 @@ def test_what_was_never_kept_is_not_there(at):
 
 
 def test_a_process_that_has_ended_is_not_alive_even_before_it_is_reaped(start):
-    process = start([sys.executable, "-c", ""])
+    process = start(FOREVER)
     record = processes.record_of(process.pid)
 
+    process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
     assert not record.is_alive()
