@@ -205,13 +205,20 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Replicas that a Model has decided to start and that hold no node yet."""
+    """Replicas that a Model is about to start, and how they are going to get their GPUs."""
 
     gpus: int
     """Of each replica."""
     replicas: int
+    """Asked of a Deployment, and without a node yet."""
     pools: frozenset[str]
     """Pools that may take them."""
+    due: int = 0
+    """Further ones: a rollout has given them up, and comes back when their GPUs are free."""
+    awaited: int = 0
+    """Replicas of this Model that are on their way out and still hold their GPUs."""
+    doubtful: int = 0
+    """Of `replicas`, those that the scheduler has found no node for, long enough to doubt it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -354,6 +354,16 @@ class Fleet:
             case _:
                 one.somebody_else_comes()
 
+    def is_at_rest(self) -> None:
+        """Check that a look changes nothing, and that nobody is waited for."""
+        for one in self.models:
+            one.decide()  # the last news
+        for one in self.models:
+            before = (dict(one.asked), one.route, one.told)
+            one.decide()
+            assert (one.asked, one.route, one.told) == before
+            assert one.claims[one.name] is None
+
     @property
     def turned_down(self) -> int:
         return sum(one.turned_down for one in self.models)
@@ -397,21 +407,20 @@ def test_models_that_wait_for_room_miss_nothing_while_others_roll(seed: int) -> 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_models_of_several_sizes_end_when_a_whole_node_is_free(seed: int) -> None:
-    """The scheduler may scatter small replicas over the block that a large one has left."""
+def test_models_of_several_sizes_take_no_place_that_another_waits_for(seed: int) -> None:
+    """The scheduler scatters replicas at random: a small one would spoil the block of a large."""
     fleet = Fleet(seed, ("Auto", "Replace"), sizes=(1, 2, 4))
-    for one in fleet.models:
-        one.wanted = "b"
-    for _ in range(600):
-        fleet.step()
-    fleet.nodes |= {f"new-{at}": 4 for at in range(8)}
 
     fleet.roll_out("b")
+
+    assert fleet.turned_down == 0, "a pod waited for a GPU that was held or promised"
+    assert all(fleet.missed(one) <= 1 for one in fleet.models), str(fleet)
+    fleet.is_at_rest()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_happens_to_many_models_all_rollouts_end(seed: int) -> None:
-    fleet = Fleet(seed, sizes=(1,) if seed % 2 else (1, 2))
+    fleet = Fleet(seed, sizes=(1,) if seed % 2 else (1, 2, 4))
     for at in range(400):
         fleet.step()
         if at % 20 == 0:

@@ -14,7 +14,7 @@ from modelfleet.plan.analysis import Verdict
 from modelfleet.plan.census import Census, ready_in
 from modelfleet.plan.headroom import shortfall
 from modelfleet.plan.rollout.evidence import Finding, judged, next_judgement, why_broken
-from modelfleet.plan.rollout.exchange import exchange
+from modelfleet.plan.rollout.exchange import OTHERS_FIRST, exchange
 from modelfleet.plan.rollout.progress import Progress, progress_of
 from modelfleet.plan.rollout.retreat import linger, retreat, superseded
 from modelfleet.plan.rollout.share import Share, possible, share_for, toward
@@ -219,6 +219,8 @@ def _coming_up(at: Situation, goal: Share) -> str:
     lack = shortfall(at.gpus, at.pools) if at.room is not None else "no node takes a new replica"
     if at.count == 1:
         return f"{lack}; a canary of one replica needs room for a second, and waits for it"
+    if at.yields and at.fitting:
+        return f"{lack}; {OTHERS_FIRST}"
     if not at.helps:
         return f"{lack}; no old replica holds such a GPU, so it waits for room"
     if at.at_its_floor:

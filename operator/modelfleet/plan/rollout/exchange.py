@@ -19,6 +19,8 @@ from modelfleet.plan.rollout.step import Rollout
 SURGE_SHARE = 4
 """Without GPUs the room for a replica is not known, so one in four is added at a time."""
 
+OTHERS_FIRST = "replicas of another size, of other Models, take their places first"
+
 
 def exchange(at: Situation) -> Rollout:
     """Take the next step from the old revisions to the new one."""
@@ -111,6 +113,8 @@ def _lack(at: Situation) -> str:
 def _consequence(at: Situation) -> str:
     if at.manner == "Surge":
         return "strategy Surge waits for room beside the old replicas"
+    if at.yields and at.fitting and at.stands_still:
+        return OTHERS_FIRST
     if not at.helps and at.stands_still:
         return "no old replica holds such a GPU, so none gives way"
     if at.count == 1 and not at.at_its_floor:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from modelfleet.api.v1alpha1.model import Model, Resources
 from modelfleet.api.v1alpha1.rollout import Analysis
 from modelfleet.plan.census import Census, ready_in
-from modelfleet.plan.claims import room_left
+from modelfleet.plan.claims import room_left, waits_its_turn
 from modelfleet.plan.headroom import room_for
 from modelfleet.plan.pools import candidates_for
 from modelfleet.plan.world import Observed, Pod
@@ -119,6 +119,16 @@ class Situation:
 
     @cached_property
     def helps(self) -> bool:
+        """Whether an old replica holds what a new one lacks, and nobody else would get it."""
+        return self.fitting and not self.yields
+
+    @cached_property
+    def yields(self) -> bool:
+        """Whether replicas of another size, of other Models, come first."""
+        return bool(self.gpus) and waits_its_turn(self.gpus, self.pools, self.seen)
+
+    @cached_property
+    def fitting(self) -> bool:
         """Whether an old replica holds what a new one lacks."""
         old = [pod for one in self.old for pod in one.useful]
         if not self.gpus or self.elsewhere:
