@@ -1,26 +1,31 @@
-"""Rollouts under load: streams go through the Service while replicas are exchanged."""
+"""Rollouts under load: streams go through the Services while replicas are exchanged.
+
+On pools that are full, that have a node free, that are in pieces, and that lose a node.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import pytest
 
+from modelfleet.api import labels
 from support.manifests import SIMULATED, model
-from support.running import PATIENCE, Client, apply, is_ready, kubectl
+from support.own_pool import add, lose, own_pool, remove
+from support.pods_seen import serves
+from support.running import Client, apply, condition, is_ready, kubectl
+from support.streams import streaming, under_load
 
-pytestmark = pytest.mark.usefixtures("operator", "whole_pool")
+pytestmark = pytest.mark.usefixtures("operator")
+on_h100 = pytest.mark.usefixtures("whole_pool")
 
-REVISION = "modelfleet.dev/revision"
+Object = dict[str, Any]
 FIRST, SECOND = ({"name": "vllm", "args": [f"--seed={seed}"]} for seed in (1, 2))
-CLIENTS = 4
-"""Streams at a time for each Model."""
+EIGHT = tuple(f"model-{number}" for number in range(8))
 
 
-def served_model(namespace: str, name: str = "chat", **spec: Any) -> dict[str, Any]:
+def served_model(namespace: str, name: str = "chat", **spec: Any) -> Object:
     """Return a Model of which two replicas fill a node of the pool h100."""
     quick = {"annotations": {f"{SIMULATED}pull-seconds": "0.1", f"{SIMULATED}load-seconds": "0.3"}}
     defaults = {
@@ -30,7 +35,6 @@ def served_model(namespace: str, name: str = "chat", **spec: Any) -> dict[str, A
         "nodePools": ["h100"],
         "drain": {"timeoutSeconds": 5},
         "podTemplate": quick,
-        "servedNames": ["chat"],
     }
     return model(namespace, name, **{**defaults, **spec})
 
@@ -38,112 +42,12 @@ def served_model(namespace: str, name: str = "chat", **spec: Any) -> dict[str, A
 @pytest.fixture
 async def whole_pool(client: Client) -> None:
     """Wait until former tests have left the pool."""
-    await client.until("GPUNodePool", "", "h100", _is_whole)
+    await client.until("GPUNodePool", "", "h100", lambda one: _free(one) == 16)
 
 
-def _is_whole(pool: dict[str, Any]) -> bool:
+def _free(pool: Object) -> int:
     gpus: dict[str, int] = pool.get("status", {}).get("gpus", {})
-    return gpus.get("free", 0) == gpus.get("total") == 16
-
-
-@dataclass
-class Load:
-    """Clients that stream from one Service until they are told to stop."""
-
-    address: str
-    answers: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    async def answered(self, more: int) -> None:
-        """Wait for as many answers more."""
-        enough = self.answers + more
-        async with asyncio.timeout(PATIENCE):
-            while self.answers < enough:
-                await asyncio.sleep(0.05)
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Ask again and again, with a new connection for each request."""
-        connector = aiohttp.TCPConnector(force_close=True)
-        async with aiohttp.ClientSession(self.address, connector=connector) as session:
-            while not stop.is_set():
-                try:
-                    await self._ask(session)
-                except (aiohttp.ClientError, TimeoutError) as error:
-                    self.failures.append(repr(error))
-                    await asyncio.sleep(0.1)
-
-    async def _ask(self, session: aiohttp.ClientSession) -> None:
-        body = {
-            "model": "chat",
-            "messages": [{"role": "user", "content": "hello"}],
-            "max_tokens": 40,
-            "stream": True,
-        }
-        patience = aiohttp.ClientTimeout(total=PATIENCE)
-        async with session.post("/v1/chat/completions", json=body, timeout=patience) as answer:
-            text = await answer.text()
-        if answer.status == 200 and text.rstrip().endswith("data: [DONE]"):
-            self.answers += 1
-        else:
-            self.failures.append(f"{answer.status}: {text[-200:]}")
-
-
-@dataclass
-class Watched:
-    """What was seen of a namespace's pods while something happened."""
-
-    fewest_ready: dict[str, int] = field(default_factory=dict)
-
-    async def run(self, client: Client, namespace: str, stop: asyncio.Event) -> None:
-        """Count the ready replicas of each Model over and over."""
-        while not stop.is_set():
-            ready: dict[str, int] = {}
-            for pod in await client.list("Pod", namespace):
-                name = pod["metadata"]["labels"]["modelfleet.dev/model"]
-                ready[name] = ready.get(name, 0) + _is_ready(pod)
-            for name, count in ready.items():
-                self.fewest_ready[name] = min(count, self.fewest_ready.get(name, count))
-            await asyncio.sleep(0.1)
-
-
-def _is_ready(pod: dict[str, Any]) -> bool:
-    conditions = {one["type"]: one["status"] for one in pod["status"].get("conditions", [])}
-    return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
-
-
-@asynccontextmanager
-async def under_load(client: Client, namespace: str, *names: str) -> AsyncIterator[Watched]:
-    """Stream from Models; afterwards every request must have been answered to its end."""
-    stop, watched = asyncio.Event(), Watched()
-    loads = [Load(await _address(client, namespace, name)) for name in names]
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(watched.run(client, namespace, stop))
-        for load in loads:
-            for _ in range(CLIENTS):
-                tasks.create_task(load.run(stop))
-        try:
-            await _all_answer(loads)
-            yield watched
-            await _all_answer(loads)
-        finally:
-            stop.set()
-    assert [load.failures for load in loads] == [[] for _ in loads]
-
-
-async def _all_answer(loads: list[Load]) -> None:
-    await asyncio.gather(*(load.answered(CLIENTS) for load in loads))
-
-
-async def _address(client: Client, namespace: str, name: str) -> str:
-    found = await client.until("Service", namespace, name, lambda _: True)
-    address = f"http://{found['spec']['clusterIP']}"
-    async with aiohttp.ClientSession(address) as session, asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                async with session.get("/v1/models"):
-                    return address
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.1)
+    return gpus.get("free", -1)
 
 
 async def served(client: Client, namespace: str, name: str = "chat") -> str:
@@ -161,47 +65,144 @@ async def rolled_out(client: Client, namespace: str, name: str, before: str) -> 
     )
 
 
-def never_waited_for_a_gpu(namespace: str) -> bool:
-    """Whether the scheduler has found a node for each pod at once."""
-    about = ("--field-selector=reason=FailedScheduling", "-o", "name")
-    return not kubectl("-n", namespace, "get", "events", *about)
+def says(*words: str) -> Callable[[Object], bool]:
+    """Return a check: the status tells all of this, of the rollout or of what is waited for."""
+    return lambda found: all(word in _told(found) for word in words)
 
 
-async def test_two_models_exchange_their_replicas_on_a_full_pool_and_no_request_fails(
+def _told(found: Object) -> str:
+    rollout = found["status"].get("rollout") or {}
+    waits = condition(found, "Reconciling") or {}
+    return f"{rollout.get('message', '')} | {waits.get('message', '')}"
+
+
+@on_h100
+async def test_eight_models_that_fill_a_pool_roll_at_once_and_no_request_fails(
     client: Client, namespace: str
 ) -> None:
-    names = ("one", "two")
-    apply(*(served_model(namespace, name) for name in names))
-    before = {name: await served(client, namespace, name) for name in names}
+    one_gpu = {"resources": {"gpus": 1}}
+    apply(*(served_model(namespace, name, **one_gpu) for name in EIGHT))
+    before = {name: await served(client, namespace, name) for name in EIGHT}
+    await client.until("GPUNodePool", "", "h100", lambda one: _free(one) == 0)
 
-    async with under_load(client, namespace, *names) as watched:
-        apply(*(served_model(namespace, name, engine=SECOND) for name in names))
-        for name in names:
+    async with under_load(client, namespace, *EIGHT, clients=2) as sight:
+        apply(*(served_model(namespace, name, engine=SECOND, **one_gpu) for name in EIGHT))
+        for name in EIGHT:
             await rolled_out(client, namespace, name, before[name])
 
-    assert watched.fewest_ready == {"one": 1, "two": 1}
-    assert never_waited_for_a_gpu(namespace)
+    assert sight.fewest_serving == dict.fromkeys(EIGHT, 1)
+    assert sight.waited == {}
 
 
+@on_h100
 async def test_with_a_free_node_no_replica_is_missed(client: Client, namespace: str) -> None:
     apply(served_model(namespace))
     before = await served(client, namespace)
 
-    async with under_load(client, namespace, "chat") as watched:
+    async with under_load(client, namespace, "chat") as sight:
         apply(served_model(namespace, engine=SECOND))
         await rolled_out(client, namespace, "chat", before)
 
-    assert watched.fewest_ready == {"chat": 2}
-    assert never_waited_for_a_gpu(namespace)
+    assert sight.fewest_serving == {"chat": 2}
+    assert sight.waited == {}
 
 
+async def test_on_a_pool_in_pieces_replicas_are_replaced_one_at_a_time_and_it_says_why(
+    client: Client, namespace: str
+) -> None:
+    async with own_pool(client, pool := _pool_name(), nodes=10, gpus=2) as nodes:
+        two_gpus = {"nodePools": [pool], "resources": {"gpus": 2}}
+        apply(served_model(namespace, **two_gpus))
+        before = await served(client, namespace)
+        used = {pod["spec"]["nodeName"] for pod in await client.list("Pod", namespace)}
+        apply(*(_somebody(node) for node in nodes if node not in used))
+        await client.until("GPUNodePool", "", pool, lambda one: _free(one) == 8)
+
+        async with under_load(client, namespace, "chat") as sight:
+            apply(served_model(namespace, engine=SECOND, **two_gpus))
+            why = f"2 GPUs asked on one node; pool {pool} has 8 free of 20, at most 1 on one node"
+            each = "old replicas give way one at a time"
+            await client.until("Model", namespace, "chat", says(why, each))
+            await rolled_out(client, namespace, "chat", before)
+
+    assert sight.fewest_serving == {"chat": 1}
+    assert sight.waited == {}
+
+
+def _pool_name() -> str:
+    return f"own-{os.urandom(3).hex()}"
+
+
+def _somebody(node: str) -> Object:
+    """Return a pod of somebody else that holds one GPU of a node, and goes with it."""
+    container = {
+        "name": "busy",
+        "image": "example.com/busy:1",
+        "resources": {"limits": {"nvidia.com/gpu": "1"}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": node, "namespace": "default"},
+        "spec": {"nodeName": node, "containers": [container]},
+    }
+
+
+async def test_a_node_that_is_lost_in_the_middle_costs_what_it_held_and_the_rest_goes_on(
+    client: Client, namespace: str
+) -> None:
+    async with own_pool(client, pool := _pool_name(), nodes=3, gpus=1):
+        small = {"nodePools": [pool], "resources": {"gpus": 1}, "replicas": 3}
+        apply(served_model(namespace, **small))
+        before = await served(client, namespace)
+
+        async with streaming(client, namespace, "chat") as (load,):
+            apply(served_model(namespace, engine=SECOND, **small))
+            full = says(f"pool {pool} has 0 free of 3", "old replicas give way one at a time")
+            await client.until("Model", namespace, "chat", full)
+            node = await _of_an_old_replica(client, namespace, before)
+            assert load.failures == []
+            await lose(node)
+            await client.until("Model", namespace, "chat", says(f"as node {node}"))
+            await load.steady(20)
+
+        async with under_load(client, namespace, "chat") as sight:
+            await remove(node)
+            short = await client.until("Model", namespace, "chat", _is_over)
+            assert f"1 of 3 replicas waits for a node: 1 GPU asked; pool {pool} has 0" in _told(
+                short
+            )
+            assert condition(short, "Stalled") is None
+            await add(pool, gpus=1)
+            await rolled_out(client, namespace, "chat", before)
+
+    assert sight.fewest_serving["chat"] >= 1
+
+
+async def _of_an_old_replica(client: Client, namespace: str, before: str) -> str:
+    """Wait until a new replica serves; return the node of an old one that still does."""
+    while True:
+        pods = [pod for pod in await client.list("Pod", namespace) if serves(pod)]
+        old = [pod for pod in pods if pod["metadata"]["labels"][labels.REVISION] == before]
+        if 0 < len(old) < len(pods):
+            return str(old[0]["spec"]["nodeName"])
+        await asyncio.sleep(0.1)
+
+
+def _is_over(found: Object) -> bool:
+    """Return whether two new replicas serve, and no old one is left."""
+    status = found["status"]
+    return status["readyReplicas"] == 2 and status["replicas"] == 3 and "rollout" not in status
+
+
+@on_h100
 async def test_blue_green_moves_all_traffic_at_once(client: Client, namespace: str) -> None:
     by = {"rollout": {"strategy": "BlueGreen"}}
     apply(served_model(namespace, **by))
     before = await served(client, namespace)
     bound: list[str] = []
 
-    async with under_load(client, namespace, "chat") as watched:
+    async with under_load(client, namespace, "chat") as sight:
         apply(served_model(namespace, engine=SECOND, **by))
         for at in (before, None):  # first to the old revision alone, then to none
             found = await client.until(
@@ -211,15 +212,16 @@ async def test_blue_green_moves_all_traffic_at_once(client: Client, namespace: s
         await rolled_out(client, namespace, "chat", before)
 
     assert bound == [before, "None"]
-    assert watched.fewest_ready == {"chat": 2}
-    assert never_waited_for_a_gpu(namespace)
+    assert sight.fewest_serving == {"chat": 2}
+    assert sight.waited == {}
 
 
-def _bound_to(service: dict[str, Any]) -> str | None:
+def _bound_to(service: Object) -> str | None:
     selector: dict[str, str] = service["spec"]["selector"]
-    return selector.get(REVISION)
+    return selector.get(labels.REVISION)
 
 
+@on_h100
 async def test_min_available_waits_for_a_free_node_and_says_so(
     client: Client, namespace: str
 ) -> None:
@@ -229,21 +231,12 @@ async def test_min_available_waits_for_a_free_node_and_says_so(
     before = await served(client, namespace)
     await served(client, namespace, "other")
 
-    async with under_load(client, namespace, "chat") as watched:
+    async with under_load(client, namespace, "chat") as sight:
         apply(served_model(namespace, engine=SECOND, **careful))
-        await client.until(
-            "Model",
-            namespace,
-            "chat",
-            lambda one: "minAvailable 1 lets none go: waiting for room" in _told(one),
-        )
+        waits = says("minAvailable 1 lets none go: waiting for room")
+        await client.until("Model", namespace, "chat", waits)
         kubectl("-n", namespace, "scale", "model", "other", "--replicas=0")
         await rolled_out(client, namespace, "chat", before)
 
-    assert watched.fewest_ready["chat"] == 1
-    assert never_waited_for_a_gpu(namespace)
-
-
-def _told(found: dict[str, Any]) -> str:
-    rollout = found["status"].get("rollout") or {}
-    return str(rollout.get("message", ""))
+    assert sight.fewest_serving["chat"] == 1
+    assert sight.waited == {}
