@@ -5,7 +5,10 @@ On pools that are full, that have a node free, that are in pieces, and that lose
 
 import asyncio
 import os
-from collections.abc import Callable
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -80,7 +83,7 @@ def _told(found: Object) -> str:
 async def test_eight_models_that_fill_a_pool_roll_at_once_and_no_request_fails(
     client: Client, namespace: str
 ) -> None:
-    one_gpu = {"resources": {"gpus": 1}}
+    one_gpu: Object = {"resources": {"gpus": 1}}
     apply(*(served_model(namespace, name, **one_gpu) for name in EIGHT))
     before = {name: await served(client, namespace, name) for name in EIGHT}
     await client.until("GPUNodePool", "", "h100", lambda one: _free(one) == 0)
@@ -111,22 +114,37 @@ async def test_on_a_pool_in_pieces_replicas_are_replaced_one_at_a_time_and_it_sa
     client: Client, namespace: str
 ) -> None:
     async with own_pool(client, pool := _pool_name(), nodes=10, gpus=2) as nodes:
-        two_gpus = {"nodePools": [pool], "resources": {"gpus": 2}}
+        two_gpus: Object = {"nodePools": [pool], "resources": {"gpus": 2}}
         apply(served_model(namespace, **two_gpus))
         before = await served(client, namespace)
         used = {pod["spec"]["nodeName"] for pod in await client.list("Pod", namespace)}
         apply(*(_somebody(node) for node in nodes if node not in used))
         await client.until("GPUNodePool", "", pool, lambda one: _free(one) == 8)
 
-        async with under_load(client, namespace, "chat") as sight:
-            apply(served_model(namespace, engine=SECOND, **two_gpus))
-            why = f"2 GPUs asked on one node; pool {pool} has 8 free of 20, at most 1 on one node"
-            each = "old replicas give way one at a time"
-            await client.until("Model", namespace, "chat", says(why, each))
-            await rolled_out(client, namespace, "chat", before)
+        with followed(namespace) as lines:
+            async with under_load(client, namespace, "chat") as sight:
+                apply(served_model(namespace, engine=SECOND, **two_gpus))
+                await rolled_out(client, namespace, "chat", before)
 
     assert sight.fewest_serving == {"chat": 1}
     assert sight.waited == {}
+    why = f"2 GPUs asked on one node; pool {pool} has 8 free of 20, at most 1 on one node"
+    each = "old replicas give way one at a time"
+    assert any(re.search(f"RollingOut +Replace +.*{why}; {each}", line) for line in lines)
+
+
+@contextmanager
+def followed(namespace: str) -> Iterator[list[str]]:
+    """Let `kubectl get model -w` run for the time of the block; then there is what it printed."""
+    lines: list[str] = []
+    watch = ["kubectl", "-n", namespace, "get", "model", "-w"]
+    with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield lines
+        finally:
+            process.terminate()
+            assert process.stdout is not None
+            lines.extend(process.stdout)
 
 
 def _pool_name() -> str:
@@ -152,7 +170,7 @@ async def test_a_node_that_is_lost_in_the_middle_costs_what_it_held_and_the_rest
     client: Client, namespace: str
 ) -> None:
     async with own_pool(client, pool := _pool_name(), nodes=3, gpus=1):
-        small = {"nodePools": [pool], "resources": {"gpus": 1}, "replicas": 3}
+        small: Object = {"nodePools": [pool], "resources": {"gpus": 1}, "replicas": 3}
         apply(served_model(namespace, **small))
         before = await served(client, namespace)
 
@@ -197,7 +215,7 @@ def _is_over(found: Object) -> bool:
 
 @on_h100
 async def test_blue_green_moves_all_traffic_at_once(client: Client, namespace: str) -> None:
-    by = {"rollout": {"strategy": "BlueGreen"}}
+    by: Object = {"rollout": {"strategy": "BlueGreen"}}
     apply(served_model(namespace, **by))
     before = await served(client, namespace)
     bound: list[str] = []
@@ -225,8 +243,8 @@ def _bound_to(service: Object) -> str | None:
 async def test_min_available_waits_for_a_free_node_and_says_so(
     client: Client, namespace: str
 ) -> None:
-    whole = {"replicas": 1, "resources": {"gpus": 8}}
-    careful = {**whole, "rollout": {"minAvailable": 1}}
+    whole: Object = {"replicas": 1, "resources": {"gpus": 8}}
+    careful: Object = {**whole, "rollout": {"minAvailable": 1}}
     apply(served_model(namespace, **careful), served_model(namespace, "other", **whole))
     before = await served(client, namespace)
     await served(client, namespace, "other")

@@ -287,10 +287,13 @@ class Model(Kind):
         Column(name="Desired", path=".spec.replicas", type="integer"),
         Column(name="Ready", path=".status.readyReplicas", type="integer"),
         Column(name="Status", path='.status.conditions[?(@.type=="Ready")].reason'),
+        Column(name="Strategy", path=".status.rollout.strategy"),
+        Column(name="Weight", path=".status.rollout.weight", type="integer"),
         Column(name="Revision", path=".status.currentRevision", priority=1),
         Column(name="Source", path=".spec.source.uri", priority=1),
         Column(name="Message", path='.status.conditions[?(@.type=="Ready")].message', priority=1),
         Column(name="Age", path=".metadata.creationTimestamp", type="date"),
+        Column(name="Rollout", path=".status.rollout.message"),
     )
 
     spec: ModelSpec
