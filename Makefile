@@ -7,6 +7,9 @@ BIN := .venv/bin
 PY := $(BIN)/python
 SOURCES := operator devcluster tests
 
+# Where it is set, each of the many processes that tests start would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +64,8 @@ test-faults: venv ## Kill the operator at every write, and break the API server,
 	@$(CLUSTER) -- $(PY) -m pytest -q tests/faults
 
 .PHONY: test-fast
-test-fast: venv ## Run the unit and behaviour tests: seconds, no cluster
-	@$(PY) -m pytest -q tests/unit tests/behaviour
+test-fast: venv ## Run the unit and behaviour tests with few random examples: no cluster
+	@$(PY) -m pytest -q --hypothesis-profile=quick tests/unit tests/behaviour
 
 .PHONY: check
 check: venv ## Lint, types, layers, unit and behaviour tests, generated files
@@ -72,7 +75,7 @@ check: venv ## Lint, types, layers, unit and behaviour tests, generated files
 	@$(BIN)/mypy operator/modelfleet devcluster
 	@$(BIN)/lint-imports | tail -n 12
 	@$(PY) -m modelfleet crds --check crds
-	@$(PY) -m pytest -q tests/unit tests/behaviour
+	@$(MAKE) -s test-fast
 
 .PHONY: generate
 generate: venv ## Write the generated files: CRDs

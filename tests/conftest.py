@@ -2,5 +2,15 @@
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("modelfleet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = 100
+
+settings.register_profile(
+    "modelfleet",
+    deadline=None,
+    max_examples=EXAMPLES,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("quick", settings.get_profile("modelfleet"), max_examples=EXAMPLES // 5)
+"""For `make check`, which runs before each commit; `make test` runs them all."""
+
 settings.load_profile("modelfleet")
