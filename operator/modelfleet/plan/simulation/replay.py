@@ -58,6 +58,9 @@ class Moment:
     desired: int
     ready: int
     in_flight: int
+    replica_seconds: float
+    """Until then, as all of these sums."""
+    cold_starts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,9 @@ class History:
     """All that a replay leaves."""
 
     record: Record
-    replica_seconds: float = 0.0
-    cold_starts: int = 0
     changes: list[Change] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
+    """Look by look; the last one is of the trace's end."""
 
 
 def replay(trace: Trace, profile: Profile, scaler: Scaler, start: int) -> History:
@@ -93,8 +95,7 @@ def replay(trace: Trace, profile: Profile, scaler: Scaler, start: int) -> Histor
         _look(fleet, scaler, now, history)
         now += scaler.period
     _arrive(trace, fleet, request, trace.seconds)
-    history.replica_seconds = fleet.replica_seconds(trace.seconds)
-    history.cold_starts = fleet.cold_starts
+    history.moments.append(_moment(fleet, trace.seconds))
     _tidy_up(fleet, scaler.period, now)
     return history
 
@@ -116,8 +117,18 @@ def _look(fleet: Fleet, scaler: Scaler, now: float, history: History) -> None:
     if wish.replicas != fleet.desired:
         history.changes.append(Change(now, fleet.desired, wish.replicas, wish.because))
         fleet.scale(wish.replicas, now)
-    in_flight = fleet.held + sum(one.engine.in_flight for one in replicas)
-    history.moments.append(Moment(now, fleet.desired, fleet.ready, in_flight))
+    history.moments.append(_moment(fleet, now))
+
+
+def _moment(fleet: Fleet, now: float) -> Moment:
+    return Moment(
+        at=now,
+        desired=fleet.desired,
+        ready=fleet.ready,
+        in_flight=fleet.held + sum(one.engine.in_flight for one in fleet.replicas),
+        replica_seconds=fleet.replica_seconds(now),
+        cold_starts=fleet.cold_starts,
+    )
 
 
 def _tidy_up(fleet: Fleet, period: float, now: float) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from modelfleet.plan.simulation import generated
 from modelfleet.plan.simulation.baselines import Bounds, Hpa, Kpa
 from modelfleet.plan.simulation.generated import Shape
-from modelfleet.plan.simulation.outcome import Outcome, outcome_of, percentile
+from modelfleet.plan.simulation.outcome import Measure, Outcome, outcome_of, percentile
 from modelfleet.plan.simulation.profiles import EngineFigures, Profile
 from modelfleet.plan.simulation.replay import Scaler, Seen, Wish, replay
 from modelfleet.plan.simulation.traces import Trace, trace_of
@@ -34,8 +34,8 @@ class Planned:
 
 
 def outcome(trace: Trace, scaler: Scaler, start: int = 1, profile: Profile = PROFILE) -> Outcome:
-    played = (trace, replay(trace, profile, scaler, start))
-    return outcome_of("test", "", 2.0, profile, played)
+    measure = Measure(profile=profile, objective=2.0)
+    return outcome_of("test", "", measure, trace, replay(trace, profile, scaler, start))
 
 
 def first_tokens(trace: Trace, scaler: Scaler, start: int = 1) -> list[float]:
@@ -139,6 +139,19 @@ def test_every_replica_costs_from_its_creation_to_its_end() -> None:
     assert (result.scale_changes, result.cold_starts) == (2, 2)
 
 
+def test_what_comes_before_the_measured_part_only_warms_up() -> None:
+    trace = trace_of([(10.0, 1000, 1), (2000.0, 1000, 1), (2100.0, 1, 1)], 3600.0)
+    scaler, measure = Planned({0: 1, 900: 2, 2700: 1}), Measure(profile=PROFILE, objective=0.5)
+
+    history = replay(trace, PROFILE, scaler, 1)
+    late = outcome_of("late", "", replace(measure, since=1800.0), trace, history)
+
+    assert (late.requests, late.over_objective, late.scale_changes) == (2, 1, 1)
+    assert late.gpu_hours == pytest.approx(2 * (0.5 + 915 / 3600))
+    assert late.cold_starts == 0
+    assert outcome_of("all", "", measure, trace, history).cold_starts == 1
+
+
 def test_without_any_replica_nothing_is_answered() -> None:
     result = outcome(trace_of([(1.0, 1, 1)], 60.0), Planned({0: 0}), start=0)
 
@@ -184,7 +197,7 @@ def test_each_request_is_answered_once_or_counted(
 
     history = replay(trace, profile, scaler, 1)
 
-    result = outcome_of("any", "", 2.0, profile, (trace, history))
+    result = outcome_of("any", "", Measure(profile=profile, objective=2.0), trace, history)
     answered = sum(not math.isnan(end) for end in history.record.finished)
     assert answered + result.unfinished == result.requests == len(requests)
     for at, first, end in zip(
