@@ -158,3 +158,22 @@ Bytes = Annotated[
     ),
 ]
 """Without `m`: 512m would be half a byte, and nobody has ever meant it."""
+
+Dollars = Annotated[
+    str,
+    Field(max_length=16, json_schema_extra=_int_or_string(999_999_999)),
+    BeforeValidator(_integer_as_text),
+    Form(
+        "^[0-9]{1,9}([.][0-9]{1,6})?$",
+        'write dollars in quotes, as in "2.5"',
+        or_integer=True,
+    ),
+]
+"""Text, because money is no floating point number; at the finest in micro-dollars."""
+
+Factor = Annotated[
+    str,
+    Field(max_length=6, json_schema_extra=_int_or_string(9)),
+    BeforeValidator(_integer_as_text),
+    Form("^[0-9]([.][0-9]{1,4})?$", 'write a factor in quotes, as in "1.3"', or_integer=True),
+]

@@ -7,7 +7,9 @@ from pydantic import Field
 from modelfleet.api.conditions import Conditions
 from modelfleet.api.fields import Count, Generation, Labels, ResourceName
 from modelfleet.api.schema import Column, Kind, Names, Schema, list_map
+from modelfleet.api.v1alpha1.cost import PoolCost
 from modelfleet.api.v1alpha1.pod import Tolerations
+from modelfleet.api.v1alpha1.price import Price
 
 
 class GPUNodePoolSpec(Schema):
@@ -23,6 +25,11 @@ class GPUNodePoolSpec(Schema):
     tolerations: Tolerations = Field(
         default=(),
         description="Given to every pod that may use this pool, for its taints; default: none.",
+    )
+    price: Price | None = Field(
+        default=None,
+        description="What its nodes cost; default: the price book, where it has the instance "
+        "type, else they are unpriced.",
     )
 
 
@@ -62,6 +69,7 @@ class GPUNodePoolStatus(Schema):
     accelerators: Annotated[
         tuple[Accelerator, ...], Field(max_length=32, json_schema_extra=list_map("name"))
     ] = Field(default=(), description="The same figures for each product of the pool.")
+    cost: PoolCost | None = None
 
 
 class GPUNodePool(Kind):
@@ -76,6 +84,9 @@ class GPUNodePool(Kind):
         Column(name="Allocated", path=".status.gpus.allocated", type="integer"),
         Column(name="Free", path=".status.gpus.free", type="integer"),
         Column(name="Block", path=".status.gpus.largestFreeBlock", type="integer"),
+        Column(name="$/h", path=".status.cost.hourly"),
+        Column(name="Idle $/h", path=".status.cost.idleHourly"),
+        Column(name="Month $", path=".status.cost.monthToDate"),
         Column(name="Status", path='.status.conditions[?(@.type=="Ready")].reason'),
         Column(name="Accelerator", path=".status.accelerators[*].name", priority=1),
         Column(name="Age", path=".metadata.creationTimestamp", type="date"),

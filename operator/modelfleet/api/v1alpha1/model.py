@@ -8,6 +8,7 @@ from pydantic import Field
 from modelfleet.api.conditions import Conditions
 from modelfleet.api.fields import Between, Bool, Count, DnsLabel, Form, Generation, Image
 from modelfleet.api.schema import ATOMIC, Column, Kind, Names, Schema, list_map, rule
+from modelfleet.api.v1alpha1.cost import ModelCost
 from modelfleet.api.v1alpha1.pod import Amounts, LocalRef, PodTemplate
 from modelfleet.api.v1alpha1.pod import EnvVar as EnvVar
 from modelfleet.api.v1alpha1.pod import Toleration as Toleration
@@ -269,6 +270,7 @@ class ModelStatus(Schema):
     )
     startup: StartupPhases | None = None
     rollout: RolloutStatus | None = None
+    cost: ModelCost | None = None
 
 
 class Model(Kind):
@@ -289,6 +291,10 @@ class Model(Kind):
         Column(name="Status", path='.status.conditions[?(@.type=="Ready")].reason'),
         Column(name="Strategy", path=".status.rollout.strategy"),
         Column(name="Weight", path=".status.rollout.weight", type="integer"),
+        Column(name="$/h", path=".status.cost.hourly", priority=1),
+        Column(name="Month $", path=".status.cost.monthToDate", priority=1),
+        Column(name="$/M tokens", path=".status.cost.perMillionTokens", priority=1),
+        Column(name="Used %", path=".status.cost.utilizationPercent", type="integer", priority=1),
         Column(name="Revision", path=".status.currentRevision", priority=1),
         Column(name="Source", path=".spec.source.uri", priority=1),
         Column(name="Message", path='.status.conditions[?(@.type=="Ready")].message', priority=1),
