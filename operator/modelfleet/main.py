@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from modelfleet.cluster import kubeconfig
 from modelfleet.cluster.caches import Caches
+from modelfleet.cluster.checkpoints import Checkpoints
 from modelfleet.cluster.events import Recorder
 from modelfleet.cluster.session import Limits, Session, open_client
 from modelfleet.handlers.feed import Feed
@@ -20,6 +21,7 @@ from modelfleet.handlers.shell import Login, Shell
 from modelfleet.loops import logs
 from modelfleet.loops.evidence import Evidence
 from modelfleet.loops.leader import identity_of
+from modelfleet.loops.ledger import Ledger
 from modelfleet.loops.lifecycle import Operator, Parts
 from modelfleet.loops.load import Load
 from modelfleet.loops.probes import PortTaken
@@ -66,7 +68,9 @@ async def serve(settings: Settings, connection: kubeconfig.Connection) -> int:
         shell = Shell(feed, _login(connection), settings.namespaces)
         recorder = Recorder(session, identity_of(settings.identity))
         load, evidence = Load(client, caches), Evidence(client, caches)
-        parts = Parts(settings, session, queue, caches, recorder, load, evidence, shell)
+        checkpoints = Checkpoints(session, settings.namespace, f"{settings.lease_name}-ledger")
+        ledger = Ledger(caches, checkpoints, queue.wake, settings.ledger_seconds)
+        parts = Parts(settings, session, queue, caches, recorder, load, evidence, ledger, shell)
         running = Operator(parts)
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, running.stop)

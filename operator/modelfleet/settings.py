@@ -49,6 +49,8 @@ class Settings(BaseModel):
     metrics_address: Annotated[str, AfterValidator(_host_and_port)] = "0.0.0.0:8080"
     resync_seconds: Annotated[float, Field(gt=0)] = 300.0
     """How often every object is looked at, whatever happened."""
+    ledger_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """How often the ledger keeps a checkpoint. A crash makes that much an estimate."""
     request_seconds: Annotated[float, Field(gt=0)] = 30.0
     connections: Annotated[int, Field(ge=1)] = 64
     """To the API server, watches not counted."""

@@ -106,6 +106,27 @@ LEASE_FAILURES = Counter(
     "modelfleet_lease_failures_total", "Attempts at the Lease that failed, by why.", ("reason",)
 )
 
+LEDGER_CHECKPOINTS = Counter(
+    "modelfleet_ledger_checkpoints_total", "Checkpoints of the ledger, by outcome.", ("outcome",)
+)
+LEDGER_BYTES = Counter("modelfleet_ledger_bytes_total", "Bytes of the checkpoints written.")
+COST = Counter(
+    "modelfleet_cost_dollars_total",
+    "What nodes have cost since this process leads, by pool, team and use. The sum is all of it.",
+    ("pool", "team", "use"),
+)
+GPU_SECONDS = Counter(
+    "modelfleet_gpu_seconds_total", "GPU seconds likewise, priced or not.", ("pool", "team", "use")
+)
+UNPRICED_GPU_SECONDS = Counter(
+    "modelfleet_unpriced_gpu_seconds_total", "Of these, those without a price.", ("pool",)
+)
+HOURLY_COST = Gauge(
+    "modelfleet_hourly_cost_dollars",
+    "What the priced nodes of a pool cost per hour now, held by pods or idle.",
+    ("pool", "state"),
+)
+
 LOOP_LAG = Histogram(
     "modelfleet_loop_lag_seconds",
     "How late the event loop wakes a sleeper.",

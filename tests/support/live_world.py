@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modelfleet.api import labels
+from modelfleet.api.v1alpha1.cost import ModelCost, PoolCost
 from modelfleet.cluster import rest
 from modelfleet.cluster.apply import Applier
 from modelfleet.cluster.caches import Caches
@@ -62,6 +63,20 @@ class Evidence:
         return self.answered
 
 
+class Costs:
+    """Knows what things cost, as a test says."""
+
+    def __init__(self) -> None:
+        self.models: dict[Key, ModelCost] = {}
+        self.pools: dict[str, PoolCost] = {}
+
+    def model_cost(self, key: Key, old: ModelCost | None, now: datetime) -> ModelCost | None:  # noqa: ARG002
+        return self.models.get(key)
+
+    def pool_cost(self, pool: str, old: PoolCost | None, now: datetime) -> PoolCost | None:  # noqa: ARG002
+        return self.pools.get(pool)
+
+
 class Notes(Recorder):
     """Remembers what it is told before it is added up."""
 
@@ -84,6 +99,7 @@ class LiveWorld:
         self.woken: list[Key] = []
         self.caches = Caches(lambda key, _: self.woken.append(key))
         self.leads, self.load, self.evidence = True, Load(), Evidence()
+        self.costs = Costs()
         self.recorder = Notes(session)
         self.cluster = LiveCluster(
             session,
@@ -92,6 +108,7 @@ class LiveWorld:
             self.recorder,
             self.load,
             self.evidence,
+            self.costs,
             lambda: self.leads,
             lambda: NOON,
         )

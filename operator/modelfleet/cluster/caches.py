@@ -12,7 +12,7 @@ from modelfleet.cluster.children import Child
 from modelfleet.cluster.gpus import GpuIndex
 from modelfleet.cluster.rest import Resource
 from modelfleet.cluster.store import Store
-from modelfleet.plan.world import Claim, Key, Node, Pod, Unreadable
+from modelfleet.plan.world import Claim, Key, Namespace, Node, Pod, Unreadable
 
 Wake = Callable[[Key, float], None]
 """Takes the key and in how many seconds at the latest it should be looked at."""
@@ -53,6 +53,7 @@ class Caches:
             rest.PODS, parse.pod, index={"model": _family_of, "node": _node_of}
         )
         self.nodes: Store[Node] = Store(rest.NODES, parse.node)
+        self.namespaces: Store[Namespace] = Store(rest.NAMESPACES, parse.namespace)
         self.children: dict[str, Store[Child]] = {
             resource.kind: Store(resource, _with_kind(resource), index={"model": _family})
             for resource in CHILDREN
@@ -62,6 +63,10 @@ class Caches:
     def customs(self) -> Mapping[str, Store[Any]]:
         """Return the stores of our own kinds, by kind."""
         return {"Model": self.models, "GPUNodePool": self.pools, "Engine": self.engines}
+
+    def of_no_namespace(self) -> tuple[Store[Any], ...]:
+        """Return the stores of what belongs to no namespace."""
+        return (self.pools, self.engines, self.nodes, self.namespaces)
 
     def note_claim(self, key: Key, claim: Claim | None) -> None:
         """Remember what a Model is about to take, or that it takes nothing more."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from modelfleet import clock
 from modelfleet.api import labels
+from modelfleet.api.v1alpha1.cost import ModelCost, PoolCost
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.cluster import children, errors, rest
@@ -67,6 +68,16 @@ class Evidence(Protocol):
         """Return what became of requests of our own."""
 
 
+class Costs(Protocol):
+    """Who knows what things cost. None: not yet."""
+
+    def model_cost(self, key: Key, old: ModelCost | None, now: datetime) -> ModelCost | None:
+        """Return what to tell of a Model; the old where nobody would act on the difference."""
+
+    def pool_cost(self, pool: str, old: PoolCost | None, now: datetime) -> PoolCost | None:
+        """Return what to tell of a pool, likewise."""
+
+
 class LiveCluster:
     """Reads come from caches and never wait. Writes raise Unavailable when worth a retry."""
 
@@ -78,12 +89,14 @@ class LiveCluster:
         recorder: Recorder,
         load: Load,
         evidence: Evidence,
+        costs: Costs,
         may_write: Callable[[], bool],
         now: Callable[[], datetime] = clock.utc_now,
     ) -> None:
         """`may_write` says whether this process leads; it is asked before every write."""
         self._session, self._caches = session, caches
         self._applier, self._load, self._evidence = applier, load, evidence
+        self._costs = costs
         self._may_write, self.now = may_write, now
         self._reporter = Reporter(session, caches, recorder, self._require_leadership)
 
@@ -100,7 +113,11 @@ class LiveCluster:
 
     def pool(self, key: Key) -> Pool | None:
         """Return a pool with what is free in it."""
-        return self._caches.gpus.pool(key.name) if key.name in self._caches.gpus else None
+        if key.name not in self._caches.gpus:
+            return None
+        found = self._caches.gpus.pool(key.name)
+        cost = self._costs.pool_cost(key.name, found.pool.status.cost, self.now())
+        return replace(found, cost=cost)
 
     def engine(self, key: Key) -> Engine | None:
         """Return an Engine object; built-in ones are not objects."""
@@ -134,6 +151,7 @@ class LiveCluster:
             in_flight=self._load.in_flight(key, now),
             scrapes=self._evidence.scrapes(key),
             probes=self._evidence.probes(key),
+            cost=self._costs.model_cost(key, model.status.cost, now),
             lost_nodes=frozenset(one.node for one in pods if one.node and self._lost(one.node)),
         )
 

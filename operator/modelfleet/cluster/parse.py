@@ -8,7 +8,7 @@ from typing import Any
 
 from modelfleet.api import labels
 from modelfleet.cluster.covers import quantity
-from modelfleet.plan.world import Deployment, Exit, Node, Pod, Revision, Waiting
+from modelfleet.plan.world import Deployment, Exit, Namespace, Node, Pod, Revision, Waiting
 
 Raw = Mapping[str, Any]
 
@@ -57,6 +57,9 @@ def pod(raw: Raw) -> Pod:
         node=sys.intern(spec["nodeName"]) if spec.get("nodeName") else None,
         address=status.get("podIP"),
         requests=_requests(spec),
+        cpu=_asked_of(spec, "cpu", 1000),
+        memory=_asked_of(spec, "memory", 1),
+        system=_is_system(meta),
         created_at=instant(meta.get("creationTimestamp")),
         scheduled_at=_since(scheduled),
         started_at=instant((engine.get("state") or {}).get("running", {}).get("startedAt")),
@@ -165,6 +168,39 @@ def _asked(container: Raw) -> dict[str, int]:
     return dict(extended(asked))
 
 
+def _asked_of(spec: Raw, resource: str, unit: int) -> int:
+    """Return what the scheduler sets aside of CPU or memory; see `_requests`."""
+    total, peak = 0, 0
+    for container in spec.get("initContainers") or ():
+        asked = _request(container, resource, unit)
+        if container.get("restartPolicy") == "Always":
+            total += asked
+        else:
+            peak = max(peak, total + asked)
+    total += sum(_request(one, resource, unit) for one in spec.get("containers") or ())
+    return max(total, peak) + _scaled(spec.get("overhead"), resource, unit)
+
+
+def _request(container: Raw, resource: str, unit: int) -> int:
+    resources = container.get("resources") or {}
+    return _scaled(
+        {**(resources.get("limits") or {}), **(resources.get("requests") or {})}, resource, unit
+    )
+
+
+def _scaled(amounts: Raw | None, resource: str, unit: int) -> int:
+    amount = quantity(str((amounts or {}).get(resource, "0")))
+    return max(0, int(amount * unit)) if amount is not None else 0
+
+
+def _is_system(meta: Raw) -> bool:
+    """Return whether a pod belongs to the node: of a DaemonSet, static, or of the cluster."""
+    if meta["namespace"] == "kube-system":
+        return True
+    owners = (one for one in meta.get("ownerReferences") or () if one.get("controller"))
+    return any(one["kind"] in ("DaemonSet", "Node") for one in owners)
+
+
 def node(raw: Raw) -> Node:
     """Return the value of a node."""
     meta, spec, status = raw["metadata"], raw.get("spec", {}), raw.get("status", {})
@@ -177,7 +213,17 @@ def node(raw: Raw) -> Node:
         allocatable=extended(status.get("allocatable")),
         ready=conditions.get("Ready") == "True",
         schedulable=not spec.get("unschedulable", False),
+        uid=meta.get("uid", ""),
+        created_at=instant(meta.get("creationTimestamp")),
+        cpu=_scaled(status.get("capacity"), "cpu", 1000),
+        memory=_scaled(status.get("capacity"), "memory", 1),
     )
+
+
+def namespace(raw: Raw) -> Namespace:
+    """Return the value of a namespace."""
+    meta = raw["metadata"]
+    return Namespace(name=meta["name"], team=(meta.get("labels") or {}).get(labels.TEAM, ""))
 
 
 def deployment(raw: Raw) -> Deployment:

@@ -19,6 +19,7 @@ from modelfleet.cluster.live import LiveCluster
 from modelfleet.cluster.session import Session
 from modelfleet.loops.evidence import Evidence
 from modelfleet.loops.leader import Elector, Timing, identity_of
+from modelfleet.loops.ledger import Ledger
 from modelfleet.loops.load import Load
 from modelfleet.loops.probes import Probes
 from modelfleet.loops.workqueue import WorkQueue, run_workers
@@ -68,6 +69,7 @@ class Parts:
     recorder: Recorder
     load: Load
     evidence: Evidence
+    ledger: Ledger
     shell: Shell
 
 
@@ -102,6 +104,7 @@ class Operator:
             parts.recorder,
             parts.load,
             parts.evidence,
+            parts.ledger,
             self._may_write,
         )
 
@@ -109,7 +112,7 @@ class Operator:
         """Return the informers. Pods of other namespaces are watched too: they hold GPUs."""
         caches, wherever = self._caches, self._settings.namespaces or (None,)
         stores: list[tuple[Any, Scope]] = [
-            *((store, Scope()) for store in (caches.pools, caches.engines, caches.nodes)),
+            *((store, Scope()) for store in caches.of_no_namespace()),
             (caches.pods, Scope()),
             *((caches.models, Scope(namespace=one)) for one in wherever),
             *(
@@ -177,6 +180,7 @@ class Operator:
             group.create_task(run_workers(self._queue, self._reconcile, self._settings.workers))
             group.create_task(self._parts.load.run())
             group.create_task(self._parts.evidence.run())
+            group.create_task(self._parts.ledger.run())
             group.create_task(self._resync())
 
     async def _reconcile(self, key: Key) -> timedelta | None:
@@ -214,6 +218,7 @@ class Operator:
         self._working = False
         await self._queue.close(self._settings.shutdown_seconds)
         await self._parts.recorder.flush(2.0)
+        await self._parts.ledger.close(2.0)
         for task in (leading, election, *background):
             task.cancel()
         await asyncio.gather(leading, election, *background, return_exceptions=True)

@@ -50,6 +50,7 @@ def status_for(
         stable_revision=_stable(model, seen, wanted, rollout),
         startup=phases_for(serving) or old.startup,
         rollout=_rollout_status(old.rollout, wanted, rollout, serving),
+        cost=seen.cost or old.cost,
     )
 
 

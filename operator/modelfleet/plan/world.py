@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from modelfleet.api.v1alpha1.cost import ModelCost, PoolCost
 from modelfleet.api.v1alpha1.engine import Engine, EngineStatus
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool, GPUNodePoolStatus
 from modelfleet.api.v1alpha1.model import ModelStatus
@@ -113,6 +114,12 @@ class Pod:
     """`status.message` of a finished pod: what the kubelet says about an eviction."""
     pools: tuple[str, ...] = ()
     """Pools that its node belongs to; none where that is not known."""
+    cpu: int = 0
+    """What it requests, in thousandths of a core."""
+    memory: int = 0
+    """What it requests, in bytes."""
+    system: bool = False
+    """Of a DaemonSet or of the node itself: it is there because the node is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +164,20 @@ class Node:
     ready: bool = True
     schedulable: bool = True
     """Not cordoned."""
+    uid: str = ""
+    created_at: datetime | None = None
+    cpu: int = 0
+    """Capacity, in thousandths of a core."""
+    memory: int = 0
+    """Capacity, in bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    """What a namespace says about the Models in it."""
+
+    name: str
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +212,8 @@ class Pool:
     """Most GPUs of one node, ready or not, taken or free: no replica can be larger."""
     other_resources: tuple[str, ...] = ()
     """Extended resources of its nodes, where none has the pool's own."""
+    cost: PoolCost | None = None
+    """By the ledger; None: it does not know yet."""
 
     @property
     def name(self) -> str:
@@ -251,6 +274,8 @@ class Observed:
     """Readings of this Model's pods, of all revisions, as far back as they are kept."""
     probes: tuple[ProbeResult, ...] = ()
     """What became of our own small requests to these pods, likewise."""
+    cost: ModelCost | None = None
+    """By the ledger; None: it does not know yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 piece by piece, never sampled."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from modelfleet.plan.ledger.stays import Stay, Window
 from modelfleet.plan.ledger.units import Millis, Rate, split
-from modelfleet.plan.ledger.values import IDLE, Charge, Quantities, Terms, Use
+from modelfleet.plan.ledger.values import IDLE, Account, Charge, Quantities, Seat, Terms, Use
 from modelfleet.plan.ledger.weights import (
     Components,
     Share,
@@ -111,6 +112,25 @@ def _claimed(stays: Sequence[Stay]) -> Iterable[tuple[str, int]]:
         yield from zip(holders, split(parts, [1] * len(holders)), strict=True)
 
 
-def committed(terms: Iterable[Terms]) -> Rate:
-    """Return what nodes cost per hour now, those without a price left out."""
-    return sum(one.rate or 0 for one in terms)
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What a node costs per hour now, and who of it pays how much."""
+
+    pool: str
+    priced: bool
+    whole: Rate
+    idle: Rate
+    by_account: Mapping[tuple[Account, bool], Rate]
+    """By account and whether it is for a canary."""
+
+
+def rates_of(terms: Terms, seats: Mapping[str, Seat]) -> Rates:
+    """Return a node's rates as they are, until something changes."""
+    stays = [Stay(uid, seat, 0, 1) for uid, seat in seats.items()]
+    charges = charges_for("", terms, stays, Window(0, 1, 0))
+    rates: dict[tuple[Account, bool], Rate] = {}
+    for one in charges:
+        who = (one.account, one.canary)
+        rates[who] = rates.get(who, 0) + one.rate
+    idle = rates.pop((IDLE, False))
+    return Rates(terms.pool, terms.rate is not None, terms.rate or 0, idle, rates)

@@ -29,6 +29,7 @@ def pool_status_for(pool: Pool, now: datetime) -> PoolPlan:
             largest_free_block=max((b for b, n in pool.free_blocks.items() if n), default=0),
         ),
         accelerators=tuple(_accelerator_status(facts) for facts in pool.accelerators),
+        cost=pool.cost or old.cost,
     )
     return PoolPlan(status=status, notices=notices_between(old.conditions, status.conditions))
 
