@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
 SOURCES := operator devcluster tests
+CHARTS := charts/modelfleet charts/modelfleet-crds
+CRDS := crds $(CHARTS:%=%/files/crds)
 
 # Where it is set, each of the many processes that tests start would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -74,12 +76,14 @@ check: venv ## Lint, types, layers, unit and behaviour tests, generated files
 	@$(BIN)/ruff format --check -q $(SOURCES)
 	@$(BIN)/mypy operator/modelfleet devcluster
 	@$(BIN)/lint-imports | tail -n 12
-	@$(PY) -m modelfleet crds --check crds
+	@$(PY) -m modelfleet crds $(CRDS:%=--check %)
+	@$(PY) -m devcluster.readme --check $(CHARTS)
 	@$(MAKE) -s test-fast
 
 .PHONY: generate
-generate: venv ## Write the generated files: CRDs
-	@$(PY) -m modelfleet crds --write crds
+generate: venv ## Write the generated files: CRDs, and the charts' READMEs
+	@$(PY) -m modelfleet crds $(CRDS:%=--write %)
+	@$(PY) -m devcluster.readme $(CHARTS)
 
 .PHONY: lock
 lock: ## Pin what CI installs (needs uv)

@@ -1,4 +1,4 @@
-"""Helm 4 and 3 and helm-docs, built once: `python -m devcluster.helm` prints where they are."""
+"""Helm 4 and 3, built once: `python -m devcluster.helm` prints where they are."""
 
 import hashlib
 import os
@@ -17,7 +17,6 @@ PACKAGES = MappingProxyType(
     {
         "4": "helm.sh/helm/v4/cmd/helm@v4.3.1",
         "3": "helm.sh/helm/v3/cmd/helm@v3.22.0",
-        "docs": "github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2",
     }
 )
 """What is built. Helm 3 gets security fixes until February 2027."""
@@ -53,8 +52,6 @@ def _build(which: str, target: Path, say: Say) -> None:
 
 def _flags(which: str) -> str:
     """Return link flags. Helm's are those of its releases: unset, 3 takes any cluster for 1.20."""
-    if which not in ("3", "4"):
-        return "-s -w"
     kubernetes = kubernetes_version().removeprefix("v").split(".")
     values = [f"internal/version.version={PACKAGES[which].partition('@')[2]}"]
     for place in ("chartutil", "lint/rules"):

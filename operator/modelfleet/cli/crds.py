@@ -10,19 +10,19 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command()
-@click.option("--write", type=_FOLDER, help="Write one file for each kind into this folder.")
-@click.option("--check", type=_FOLDER, help="Fail if the files in this folder differ.")
-def crds(write: Path | None, check: Path | None) -> None:
-    """Print the CRDs, write them into a folder, or check a folder against them."""
+@click.option("--write", multiple=True, type=_FOLDER, help="Write a file for each kind there.")
+@click.option("--check", multiple=True, type=_FOLDER, help="Fail if the files there differ.")
+def crds(write: tuple[Path, ...], check: tuple[Path, ...]) -> None:
+    """Print the CRDs, write them into folders, or check folders against them."""
     files = crd.render()
     if write and check:
         raise click.UsageError("give one of --write and --check")
     try:
-        if write:
-            _write(write, files)
-        elif check:
-            _check(check, files)
-        else:
+        for folder in write:
+            _write(folder, files)
+        for folder in check:
+            _check(folder, files)
+        if not write and not check:
             click.echo("---\n".join(files.values()), nl=False)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from error
@@ -39,6 +39,8 @@ def _check(folder: Path, files: dict[str, str]) -> None:
     if stale:
         names = ", ".join(stale)
         raise click.ClickException(f"not current: {names}; run `modelfleet crds --write {folder}`")
+    if unknown := sorted(path.name for path in folder.glob("*.yaml") if path.name not in files):
+        raise click.ClickException(f"no kind of ours: {', '.join(unknown)} in {folder}; remove it")
 
 
 def _text(path: Path) -> str | None:

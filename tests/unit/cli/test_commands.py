@@ -80,6 +80,27 @@ def test_written_crds_are_current_and_an_edited_one_is_not(run: Run, folder: Pat
     assert "modelfleet crds --write new/deep" in result.stderr
 
 
+def test_crds_are_written_and_checked_in_several_folders_at_once(run: Run, folder: Path) -> None:
+    assert run("crds", "--write", "a", "--write", "b").exit_code == 0
+    assert run("crds", "--check", "a", "--check", "b").exit_code == 0
+
+    (folder / "b" / "modelfleet.dev_models.yaml").write_text("edited")
+    result = run("crds", "--check", "a", "--check", "b")
+
+    assert result.exit_code == 1
+    assert "modelfleet crds --write b" in result.stderr
+
+
+def test_a_crd_of_a_kind_that_is_gone_is_noticed(run: Run, folder: Path) -> None:
+    run("crds", "--write", "a")
+    (folder / "a" / "modelfleet.dev_relics.yaml").write_text("")
+
+    result = run("crds", "--check", "a")
+
+    assert result.exit_code == 1
+    assert "modelfleet.dev_relics.yaml" in result.stderr
+
+
 def test_a_folder_that_is_not_there_is_not_current(run: Run, folder: Path) -> None:
     assert run("crds", "--check", "nowhere").exit_code == 1
     assert not (folder / "nowhere").exists()
