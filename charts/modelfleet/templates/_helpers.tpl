@@ -51,13 +51,30 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
+{{- /* Resources of our kinds of a scope, as a JSON list: read from the CRDs, so that no role forgets
+a kind. `subresource` asks for that of each kind that has it; "" for the kinds themselves. */}}
+{{- define "modelfleet.resources" -}}
+{{- $found := list }}
+{{- range $path, $_ := .root.Files.Glob "files/crds/*.yaml" }}
+{{- $crd := ($.root.Files.Get $path | fromYaml).spec }}
+{{- if has $crd.scope $.scopes }}
+{{- if not $.subresource }}
+{{- $found = append $found $crd.names.plural }}
+{{- else if hasKey (first $crd.versions).subresources $.subresource }}
+{{- $found = append $found (printf "%s/%s" $crd.names.plural $.subresource) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toJson $found }}
+{{- end }}
+
 {{- /* What the operator does with Models and their children, wherever it looks for Models. */}}
 {{- define "modelfleet.modelRules" -}}
 - apiGroups: [modelfleet.dev]
-  resources: [models]
+  resources: {{ include "modelfleet.resources" (dict "root" . "scopes" (list "Namespaced") "subresource" "") }}
   verbs: [get, list, watch]
 - apiGroups: [modelfleet.dev]
-  resources: [models/status]
+  resources: {{ include "modelfleet.resources" (dict "root" . "scopes" (list "Namespaced") "subresource" "status") }}
   verbs: [patch]
 # Where OwnerReferencesPermissionEnforcement is on, as on OpenShift, nobody else may make children
 # that hold up the deletion of their Model.
@@ -92,10 +109,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   resources: [nodes, pods]
   verbs: [list, watch]
 - apiGroups: [modelfleet.dev]
-  resources: [engines, gpunodepools]
+  resources: {{ include "modelfleet.resources" (dict "root" . "scopes" (list "Cluster") "subresource" "") }}
   verbs: [list, watch]
 - apiGroups: [modelfleet.dev]
-  resources: [engines/status, gpunodepools/status]
+  resources: {{ include "modelfleet.resources" (dict "root" . "scopes" (list "Cluster") "subresource" "status") }}
   verbs: [patch]
 {{- end }}
 
