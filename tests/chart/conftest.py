@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chart.helm import MAJORS, NAMESPACE, Helm
+from chart.served import OURS, TEAM
 from support.running import Client, kubectl
 
 MISSING = "these tests need a devcluster: run `make test-chart`"
@@ -71,10 +72,19 @@ def empty_cluster(helm4: Helm) -> Iterator[None]:
 def _clean(helm4: Helm) -> None:
     for name in helm4.releases():
         helm4.uninstall(name, "--no-hooks")
+    kubectl("-n", NAMESPACE, "delete", "lease", "--all")
     policy = ("validatingadmissionpolicy", "validatingadmissionpolicybinding")
     for kind in policy:
         kubectl("delete", kind, "crds.modelfleet.dev", "--ignore-not-found")
     kubectl("delete", "crd", "-l", "app.kubernetes.io/part-of=modelfleet", "--timeout=60s")
+
+
+@pytest.fixture
+def no_models_left(empty_cluster: None) -> Iterator[None]:  # noqa: ARG001
+    """Take Models away while there is a CRD."""
+    yield
+    kubectl("delete", "models.modelfleet.dev", "--all", "-A", check=False)
+    kubectl("-n", TEAM, "wait", "--for=delete", "pod", "-l", OURS, "--timeout=60s", check=False)
 
 
 @pytest.fixture

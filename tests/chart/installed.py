@@ -34,27 +34,30 @@ def environment() -> dict[str, str]:
     """Return the environment that the chart gives the operator's container."""
     (container,) = deployment()["spec"]["template"]["spec"]["containers"]
     fields = {"metadata.name": f"{NAME}-0", "metadata.namespace": NAMESPACE}
-    return {one["name"]: one.get("value") or fields[_field(one)] for one in container["env"]}
+    return {one["name"]: _value(one, fields) for one in container["env"]}
 
 
-def _field(variable: dict[str, Any]) -> str:
-    path: str = variable["valueFrom"]["fieldRef"]["fieldPath"]
-    return path
+def _value(variable: dict[str, Any], fields: dict[str, str]) -> str:
+    if "valueFrom" in variable:
+        return fields[variable["valueFrom"]["fieldRef"]["fieldPath"]]
+    return str(variable.get("value", ""))
 
 
 class InstalledOperator(Operator):
     """It has what the chart gives it, its ServiceAccount's token included, and nothing more."""
 
-    def __init__(self, server: str | None = None) -> None:
-        """`server` replaces the API server's URL: a proxy that records."""
+    def __init__(self, server: str | None = None, source: Path | None = None) -> None:
+        """`server` replaces the API server's URL: a proxy that records. `source`, our own code."""
         super().__init__()
         self._variables = {
             **os.environ,
             **environment(),
             "PYTHONUNBUFFERED": "1",
             "MODELFLEET_METRICS_ADDRESS": f"127.0.0.1:{self.port}",
-            "KUBECONFIG": str(_kubeconfig(server)),
+            "KUBECONFIG": str(kubeconfig_file(server)),
         }
+        if source:
+            self._variables["PYTHONPATH"] = str(source)
 
     def start(self) -> Self:
         """Start the process; it may not be ready yet."""
@@ -67,7 +70,8 @@ class InstalledOperator(Operator):
         return self
 
 
-def _kubeconfig(server: str | None) -> Path:
+def kubeconfig_file(server: str | None = None) -> Path:
+    """Write a kubeconfig with a fresh token of the ServiceAccount."""
     document = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
     document["users"][0]["user"] = {"token": token()}
     if server:

@@ -1,49 +1,20 @@
 """Install, upgrade, uninstall, reinstall: what a release brings, and that Models outlive it."""
 
 import json
-import urllib.request
-from collections.abc import Iterator
-from typing import Any
+import re
+import textwrap
 
 import pytest
 
 from chart.helm import CRDS_CHART, NAMESPACE, Helm, Refused, at
 from chart.installed import InstalledOperator, deployment
+from chart.served import TEAM, answer, chat, pods
 from support.manifests import model
 from support.running import Client, apply, kubectl, until
 
-pytestmark = pytest.mark.usefixtures("empty_cluster")
+pytestmark = pytest.mark.usefixtures("no_models_left")
 
-FAST = {"sim.modelfleet.dev/pull-seconds": "0", "sim.modelfleet.dev/load-seconds": "0.2"}
-TEAM = "team-a"
-OURS = "modelfleet.dev/model=chat"
 CRDS = {f"{plural}.modelfleet.dev" for plural in ("models", "gpunodepools", "engines")}
-
-
-def chat(**spec: Any) -> dict[str, Any]:
-    """Return a Model that is ready at once."""
-    return model(TEAM, podTemplate={"annotations": FAST}, drain={"timeoutSeconds": 1}, **spec)
-
-
-@pytest.fixture(autouse=True)
-def _no_models_left(empty_cluster: None) -> Iterator[None]:  # noqa: ARG001
-    """Take Models away while there is a CRD."""
-    yield
-    kubectl("delete", "models.modelfleet.dev", "--all", "-A", check=False)
-    kubectl("-n", TEAM, "wait", "--for=delete", "pod", "-l", OURS, "--timeout=60s", check=False)
-
-
-async def pods(client: Client) -> dict[str, str]:
-    """Return the uids of the Model's pods by name."""
-    found = await client.list("Pod", TEAM, OURS)
-    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found}
-
-
-async def answer(client: Client) -> str:
-    """Ask the Model's Service what it serves."""
-    url = f"{await client.until_served(TEAM, 'chat')}/v1/models"
-    with urllib.request.urlopen(url, timeout=10) as found:
-        return str(json.load(found)["data"][0]["id"])
 
 
 def crds() -> set[str]:
@@ -80,6 +51,16 @@ async def test_models_outlive_the_operator(helm: Helm, client: Client) -> None:
 
 
 RELEASE = "app.kubernetes.io/instance=modelfleet"
+
+
+def test_what_the_notes_say_can_be_done(helm: Helm) -> None:
+    notes = helm.install(at("watchNamespaces", [TEAM]))
+    manifests = re.findall(r"kubectl apply (.*)-f - <<END\n(.*?)\n *END", notes, re.DOTALL)
+
+    assert len(manifests) == 2
+    for flags, manifest in manifests:
+        dry = ("apply", "--dry-run=server", "--validate=strict", *flags.split())
+        kubectl(*dry, "-f", "-", stdin=textwrap.dedent(manifest))
 
 
 async def test_an_upgrade_restarts_no_model(helm: Helm, client: Client) -> None:
