@@ -44,7 +44,8 @@ demo-down: venv ## Remove the demo
 	@$(PY) -m devcluster.demo down
 
 GPU_NODES := --pool h100=2x8:NVIDIA-H100-80GB-HBM3 --pool l40s=2x4:NVIDIA-L40S --pool a10=2x1:NVIDIA-A10
-CLUSTER := $(PY) -m devcluster run test $(GPU_NODES) --cpu-nodes 2 --pull-seconds 0.2 --load-seconds 0.5
+FLEET := $(GPU_NODES) --cpu-nodes 2 --pull-seconds 0.2 --load-seconds 0.5
+CLUSTER := $(PY) -m devcluster run test $(FLEET)
 
 .PHONY: test
 test: venv ## Run all tests: unit, behaviour, cluster and faults, and those of the Go parts
@@ -64,6 +65,13 @@ test-faults: venv ## Kill the operator at every write, and break the API server,
 	@$(PY) -m devcluster check test
 	@$(PY) -m devcluster build
 	@$(CLUSTER) -- $(PY) -m pytest -q tests/faults
+
+.PHONY: test-chart
+test-chart: venv ## Install, upgrade, remove and look into the Helm charts on a cluster, with Helm 4 and 3
+	@$(PY) -m devcluster check chart
+	@$(PY) -m devcluster build
+	@$(PY) -m devcluster.helm >/dev/null
+	@$(PY) -m devcluster run chart $(FLEET) -- $(PY) -m pytest -q tests/chart
 
 .PHONY: test-fast
 test-fast: venv ## Run the unit and behaviour tests with few random examples: no cluster
