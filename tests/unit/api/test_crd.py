@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from modelfleet.api import crd
 from modelfleet.api.schema import Kind, Schema
-from modelfleet.api.v1alpha1 import KINDS, Engine, GPUNodePool, Model
+from modelfleet.api.v1alpha1 import KINDS, AutoscalingPolicy, Engine, GPUNodePool, Model
 from support.structural_checker import breaches
 
 FOLDER = Path(__file__).parents[3] / "crds"
@@ -121,7 +121,12 @@ def test_defaults_reach_an_object_that_gives_only_what_it_must():
 def test_scopes_differ():
     scopes = {kind.names.kind: crd.crd_for(kind)["spec"]["scope"] for kind in KINDS}
 
-    assert scopes == {"Model": "Namespaced", "GPUNodePool": "Cluster", "Engine": "Cluster"}
+    assert scopes == {
+        "Model": "Namespaced",
+        "GPUNodePool": "Cluster",
+        "Engine": "Cluster",
+        "AutoscalingPolicy": "Namespaced",
+    }
 
 
 OF_OTHERS = {"rollout"}
@@ -138,7 +143,7 @@ def _fields(inside: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, 
             yield from _fields(inside[below], path)
 
 
-@pytest.mark.parametrize("kind", [Model, GPUNodePool])
+@pytest.mark.parametrize("kind", [Model, GPUNodePool, AutoscalingPolicy])
 @pytest.mark.parametrize("part", ["spec", "status"])
 def test_kubectl_explains_every_field_in_a_sentence(kind: type[Kind], part: str):
     told = {path: field.get("description", "") for path, field in _fields(schema(kind)[part], part)}
@@ -146,7 +151,7 @@ def test_kubectl_explains_every_field_in_a_sentence(kind: type[Kind], part: str)
     assert [path for path, text in told.items() if not re.fullmatch(r"[A-Z`].*\.", text)] == []
 
 
-@pytest.mark.parametrize("kind", [Model, GPUNodePool])
+@pytest.mark.parametrize("kind", [Model, GPUNodePool, AutoscalingPolicy])
 def test_kubectl_explains_every_default_with_its_value(kind: type[Kind]):
     fields = dict(_fields(schema(kind)["spec"], "spec"))
     defaults = {path: one for path, one in fields.items() if one.get("default") not in (None, {})}

@@ -195,8 +195,8 @@ def test_nothing_to_read_is_a_wrong_use(run: Run) -> None:
         (
             HEAD.replace("kind: Model", "kind: Modle"),
             [
-                "2: Modle team/chat: kind: unknown; modelfleet.dev/v1alpha1 has Engine, "
-                "GPUNodePool, Model"
+                "2: Modle team/chat: kind: unknown; modelfleet.dev/v1alpha1 has "
+                "AutoscalingPolicy, Engine, GPUNodePool, Model"
             ],
         ),
         (

@@ -9,6 +9,7 @@ from modelfleet.api.conditions import Conditions
 from modelfleet.api.fields import Between, Bool, Count, DnsLabel, Form, Generation, Image
 from modelfleet.api.schema import ATOMIC, Column, Kind, Names, Schema, list_map, rule
 from modelfleet.api.v1alpha1.cost import ModelCost
+from modelfleet.api.v1alpha1.autoscaling import Autoscaling, AutoscalingStatus
 from modelfleet.api.v1alpha1.pod import Amounts, LocalRef, PodTemplate
 from modelfleet.api.v1alpha1.pod import EnvVar as EnvVar
 from modelfleet.api.v1alpha1.pod import Toleration as Toleration
@@ -180,7 +181,12 @@ class ModelSpec(Schema):
         ),
     ] = ()
     replicas: Annotated[int, Between(0, 1000)] = Field(
-        default=1, description="How many pods serve the model; default: 1."
+        default=1,
+        description="How many pods serve the model; default: 1. Not looked at with `autoscaling`.",
+    )
+    autoscaling: Autoscaling | None = Field(
+        default=None,
+        description="Let a policy decide about replicas; default: spec.replicas says how many.",
     )
     adapters: Annotated[
         tuple[Adapter, ...], Field(max_length=32, json_schema_extra=list_map("name"))
@@ -256,6 +262,9 @@ class ModelStatus(Schema):
     )
     replicas: Count = Field(default=0, description="Pods of all revisions that have not ended.")
     ready_replicas: Count = Field(default=0, description="Those of them that are ready.")
+    desired_replicas: Count | None = Field(
+        default=None, description="How many there should be, by spec.replicas or by autoscaling."
+    )
     selector: Annotated[str, Field(max_length=512)] | None = Field(
         default=None, description="Label selector of the Model's pods, for kubectl scale and HPA."
     )
@@ -271,6 +280,7 @@ class ModelStatus(Schema):
     startup: StartupPhases | None = None
     rollout: RolloutStatus | None = None
     cost: ModelCost | None = None
+    autoscaling: AutoscalingStatus | None = None
 
 
 class Model(Kind):
@@ -286,7 +296,7 @@ class Model(Kind):
     columns: ClassVar[tuple[Column, ...]] = (
         Column(name="Engine", path=".spec.engine.name"),
         Column(name="GPUs", path=".spec.resources.gpus", type="integer"),
-        Column(name="Desired", path=".spec.replicas", type="integer"),
+        Column(name="Desired", path=".status.desiredReplicas", type="integer"),
         Column(name="Ready", path=".status.readyReplicas", type="integer"),
         Column(name="Status", path='.status.conditions[?(@.type=="Ready")].reason'),
         Column(name="Strategy", path=".status.rollout.strategy"),
@@ -295,6 +305,8 @@ class Model(Kind):
         Column(name="Month $", path=".status.cost.monthToDate", priority=1),
         Column(name="$/M tokens", path=".status.cost.perMillionTokens", priority=1),
         Column(name="Used %", path=".status.cost.utilizationPercent", type="integer", priority=1),
+        Column(name="Scaling", path=".status.autoscaling.reason"),
+        Column(name="Decision", path=".status.autoscaling.message", priority=1),
         Column(name="Revision", path=".status.currentRevision", priority=1),
         Column(name="Source", path=".spec.source.uri", priority=1),
         Column(name="Message", path='.status.conditions[?(@.type=="Ready")].message', priority=1),
