@@ -19,6 +19,7 @@ from modelfleet.cluster.session import Limits, Session, open_client
 from modelfleet.handlers.feed import Feed
 from modelfleet.handlers.shell import Login, Shell
 from modelfleet.loops import logs
+from modelfleet.loops.autoscaling import Autoscaler
 from modelfleet.loops.evidence import Evidence
 from modelfleet.loops.leader import identity_of
 from modelfleet.loops.ledger import Ledger
@@ -71,6 +72,8 @@ async def serve(settings: Settings, connection: kubeconfig.Connection) -> int:
         checkpoints = Checkpoints(session, settings.namespace, f"{settings.lease_name}-ledger")
         ledger = Ledger(caches, checkpoints, queue.wake, settings.ledger_seconds)
         parts = Parts(settings, session, queue, caches, recorder, load, evidence, ledger, shell)
+        autoscaler = Autoscaler(client, caches)
+        parts = Parts(settings, session, queue, caches, recorder, load, evidence, autoscaler, shell)
         running = Operator(parts)
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, running.stop)

@@ -5,16 +5,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from modelfleet.api.v1alpha1.autoscalingpolicy import AutoscalingPolicy
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.model import Model
+from modelfleet.plan.autoscaling import scale_for
 from modelfleet.plan.enginestatus import engine_status_for
 from modelfleet.plan.model import plan_for, unreadable_plan_for
+from modelfleet.plan.policystatus import policy_status_for
 from modelfleet.plan.pools import pool_status_for
+from modelfleet.plan.scaling import Memory
 from modelfleet.plan.world import (
     EnginePlan,
     Key,
     Observed,
     Plan,
+    PolicyPlan,
     Pool,
     PoolPlan,
     Refusals,
@@ -55,6 +60,15 @@ class Cluster(Protocol):
     async def report_engine(self, key: Key, engine: Engine, plan: EnginePlan) -> None:
         """Write its status where it differs."""
 
+    def policy(self, key: Key) -> AutoscalingPolicy | None:
+        """Return an AutoscalingPolicy."""
+
+    async def report_policy(self, key: Key, policy: AutoscalingPolicy, plan: PolicyPlan) -> None:
+        """Write its status where it differs."""
+
+    def note_load(self, key: Key, memory: Memory | None) -> None:
+        """Remember a Model's load until the next look."""
+
 
 async def reconcile(key: Key, cluster: Cluster) -> timedelta | None:
     """Bring one object closer to its spec. Return when to look again, or None for never."""
@@ -93,8 +107,34 @@ async def reconcile_engine(key: Key, cluster: Cluster) -> timedelta | None:
     return None
 
 
+async def reconcile_policy(key: Key, cluster: Cluster) -> timedelta | None:
+    """Tell whether a policy can be followed."""
+    policy = cluster.policy(key)
+    if policy is not None:
+        await cluster.report_policy(key, policy, policy_status_for(policy, cluster.now()))
+    return None
+
+
+def asks_for_a_look(key: Key, cluster: Cluster) -> bool:
+    """Return whether a Model's load has changed what is to be told of its scale; remember it.
+
+    A thousand Models are asked this every few seconds, and most of them have nothing to tell.
+    """
+    model = cluster.model(key)
+    if model is None or isinstance(model, Unreadable):
+        cluster.note_load(key, None)
+        return False
+    now = cluster.now()
+    scale = scale_for(model, cluster.observe(model))
+    if scale.differs(now):
+        return True
+    cluster.note_load(key, scale.memory)
+    return False
+
+
 KINDS: dict[str, Callable[[Key, Cluster], Awaitable[timedelta | None]]] = {
     "Model": reconcile_model,
     "GPUNodePool": reconcile_pool,
     "Engine": reconcile_engine,
+    "AutoscalingPolicy": reconcile_policy,
 }

@@ -88,6 +88,17 @@ SCRAPE_ROUNDS = Counter(
     "Rounds over all watched replicas, by how they ended.",
     ("outcome",),
 )
+SCALING_PASS = Histogram(
+    "modelfleet_scaling_pass_seconds",
+    "Time to look at the load of all autoscaled Models, their readings excepted.",
+    buckets=_SECONDS,
+)
+AUTOSCALED = Gauge("modelfleet_autoscaled_models", "Models that a policy decides about.")
+SCALING_DECISIONS = Counter(
+    "modelfleet_scaling_decisions_total",
+    "Changes of the number of replicas by a policy, by direction and reason.",
+    ("direction", "reason"),
+)
 SERVER_PROBES = Counter(
     "modelfleet_server_probes_total",
     "Probe requests to model servers, by what came of it.",

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import orjson
 
 from modelfleet.api import labels
+from modelfleet.api.v1alpha1.autoscalingpolicy import AutoscalingPolicy
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
 from modelfleet.api.v1alpha1.model import Model
@@ -20,6 +21,7 @@ from modelfleet.cluster import children, customs, errors, parse, rest
 from modelfleet.engines import built_in
 from modelfleet.plan.leaving import LEAVES
 from modelfleet.plan.samples import ProbeResult, Scrape
+from modelfleet.plan.scaling import Memory
 from modelfleet.plan.world import (
     Claim,
     Deployment,
@@ -32,6 +34,7 @@ from modelfleet.plan.world import (
     Plan,
     Pod,
     PodMark,
+    PolicyPlan,
     Pool,
     PoolPlan,
     Ref,
@@ -51,7 +54,7 @@ T = TypeVar("T")
 Family = Mapping[tuple[str, str], Object]
 """A Model's children by kind and name."""
 
-OWN_KINDS = (rest.GPU_NODE_POOLS, rest.ENGINES, rest.MODELS)
+OWN_KINDS = (rest.GPU_NODE_POOLS, rest.ENGINES, rest.AUTOSCALING_POLICIES, rest.MODELS)
 MOST_ROUNDS = 500
 
 
@@ -69,6 +72,12 @@ class FakeCluster(FakeKubernetes):
         self.scrapes: list[Scrape] = []
         """What engines have told."""
         self.probes: list[ProbeResult] = []
+        self.pages: list[Scrape] = []
+        """What engines of autoscaled Models have told."""
+        self.price: int | None = None
+        """Micro-dollars of any GPU and hour."""
+        self.memories: dict[Key, Memory] = {}
+        """What the running operator remembers of loads."""
         self.most_writes: int | None = None
         """After so many changes to the world a look dies, as when the operator is killed."""
         self._writes = 0
@@ -133,8 +142,19 @@ class FakeCluster(FakeKubernetes):
             claims=tuple(one for key, one in self.claims.items() if key != _key_of(model)),
             scrapes=tuple(one for one in self.scrapes if one.model == model.metadata.name),
             probes=tuple(one for one in self.probes if one.model == model.metadata.name),
+            policy=self._policy(model),
+            pages=tuple(one for one in self.pages if one.model == model.metadata.name),
+            memory=self.memories.get(_key_of(model)),
+            price=self.price,
             lost_nodes=frozenset(pod.node for pod in pods if pod.node and self._lost(pod.node)),
         )
+
+    def _policy(self, model: Model) -> AutoscalingPolicy | None:
+        chosen = model.spec.autoscaling
+        if chosen is None:
+            return None
+        where = Key("AutoscalingPolicy", model.metadata.namespace, chosen.policy_ref.name)
+        return self.policy(where)
 
     def _family(self, model: Model) -> Family:
         found = self.children(model.metadata.name).items()
@@ -178,6 +198,7 @@ class FakeCluster(FakeKubernetes):
     # --- writing ------------------------------------------------------------------
 
     async def write(self, model: Model, plan: Plan) -> Refusals:
+        self.note_load(_key_of(model), plan.memory)
         self.claims.pop(_key_of(model), None)
         if plan.claim:
             self.claims[_key_of(model)] = plan.claim
@@ -256,7 +277,22 @@ class FakeCluster(FakeKubernetes):
     async def report_engine(self, key: Key, engine: Engine, plan: EnginePlan) -> None:
         self._report(key, engine.status, plan)
 
-    def _report(self, key: Key, old: object, plan: Plan | PoolPlan | EnginePlan) -> None:
+    def policy(self, key: Key) -> AutoscalingPolicy | None:
+        found = self.world.find(rest.AUTOSCALING_POLICIES, key.namespace, key.name)
+        return self.world.parsed(customs.policy, found) if found else None
+
+    async def report_policy(self, key: Key, policy: AutoscalingPolicy, plan: PolicyPlan) -> None:
+        self._report(key, policy.status, plan)
+
+    def note_load(self, key: Key, memory: Memory | None) -> None:
+        if memory is None:
+            self.memories.pop(key, None)
+        else:
+            self.memories[key] = memory
+
+    def _report(
+        self, key: Key, old: object, plan: Plan | PoolPlan | EnginePlan | PolicyPlan
+    ) -> None:
         if plan.status == old:
             return
         body = {"status": plan.status.model_dump(mode="json", by_alias=True)}

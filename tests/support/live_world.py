@@ -16,6 +16,7 @@ from modelfleet.cluster.events import Recorder
 from modelfleet.cluster.live import LiveCluster
 from modelfleet.cluster.session import Session
 from modelfleet.plan.samples import ProbeResult, Scrape
+from modelfleet.plan.scaling import Memory
 from modelfleet.plan.world import Key, Notice
 from modelfleet.reconcile import reconcile
 from support import manifests
@@ -75,6 +76,24 @@ class Costs:
 
     def pool_cost(self, pool: str, old: PoolCost | None, now: datetime) -> PoolCost | None:  # noqa: ARG002
         return self.pools.get(pool)
+class Scaling:
+    """Knows loads, as a test says."""
+
+    def __init__(self) -> None:
+        self.told: tuple[Scrape, ...] = ()
+        self.noted: dict[Key, Memory] = {}
+
+    def note(self, key: Key, memory: Memory | None) -> None:
+        if memory is None:
+            self.noted.pop(key, None)
+        else:
+            self.noted[key] = memory
+
+    def memory(self, key: Key) -> Memory | None:
+        return self.noted.get(key)
+
+    def pages(self, key: Key) -> tuple[Scrape, ...]:  # noqa: ARG002
+        return self.told
 
 
 class Notes(Recorder):
@@ -100,6 +119,7 @@ class LiveWorld:
         self.caches = Caches(lambda key, _: self.woken.append(key))
         self.leads, self.load, self.evidence = True, Load(), Evidence()
         self.costs = Costs()
+        self.scaling = Scaling()
         self.recorder = Notes(session)
         self.cluster = LiveCluster(
             session,
@@ -109,6 +129,7 @@ class LiveWorld:
             self.load,
             self.evidence,
             self.costs,
+            self.scaling,
             lambda: self.leads,
             lambda: NOON,
         )
@@ -164,7 +185,14 @@ class LiveWorld:
 def _is_ours(change: Change) -> bool:
     """Children are watched by our label."""
     own = (change.after or {})["metadata"].get("labels") or {}
-    others = change.resource.kind in {"Pod", "Node", "Model", "GPUNodePool", "Engine"}
+    others = change.resource.kind in {
+        "Pod",
+        "Node",
+        "Model",
+        "GPUNodePool",
+        "Engine",
+        "AutoscalingPolicy",
+    }
     return others or own.get(labels.MANAGED_BY) == labels.FIELD_MANAGER
 
 

@@ -19,6 +19,8 @@ class ConditionType(StrEnum):
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
+    AUTOSCALED = "Autoscaled"
+    """Whether a policy is followed in full; only where a Model has one."""
 
 
 class Reason(StrEnum):
@@ -62,6 +64,14 @@ class Reason(StrEnum):
     PODS_REFUSED = "PodsRefused"
     REQUEST_REFUSED = "RequestRefused"
     ROLLOUT_FAILED = "RolloutFailed"
+    # Autoscaling
+    POLICY_FOLLOWED = "PolicyFollowed"
+    POLICY_MISSING = "PolicyMissing"
+    METRICS_MISSING = "MetricsMissing"
+    ZERO_REFUSED = "ZeroRefused"
+    PRICE_UNKNOWN = "PriceUnknown"
+    CEILING_TOO_LOW = "CeilingTooLow"
+    SCHEDULE_INVALID = "ScheduleInvalid"
     # Pools
     NO_NODE_MATCHES = "NoNodeMatches"
     NO_GPUS = "NoGPUs"
@@ -73,7 +83,7 @@ class Condition(Schema):
     """A metav1.Condition, bounded as the API server bounds it."""
 
     type: Annotated[str, Field(max_length=316)] = Field(
-        description="Ready, Reconciling or Stalled; what is not listed is not so."
+        description="Ready, Reconciling, Stalled or Autoscaled; what is not listed is not so."
     )
     status: Truth = Field(description="Whether it is so.")
     reason: Annotated[

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from modelfleet.api import labels
+from modelfleet.api.v1alpha1.autoscalingpolicy import AutoscalingPolicy
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
 from modelfleet.api.v1alpha1.model import Model
@@ -45,10 +46,11 @@ class Caches:
         self._claims: dict[Key, Claim] = {}
         self.gpus = GpuIndex(self._freed)
         self.models: Store[Model | Unreadable] = Store(
-            rest.MODELS, customs.model, index={"engine": _engine_of}
+            rest.MODELS, customs.model, index={"engine": _engine_of, "policy": _policy_of}
         )
         self.pools: Store[GPUNodePool] = Store(rest.GPU_NODE_POOLS, customs.pool)
         self.engines: Store[Engine] = Store(rest.ENGINES, customs.engine)
+        self.policies: Store[AutoscalingPolicy] = Store(rest.AUTOSCALING_POLICIES, customs.policy)
         self.pods: Store[Pod] = Store(
             rest.PODS, parse.pod, index={"model": _family_of, "node": _node_of}
         )
@@ -62,7 +64,12 @@ class Caches:
 
     def customs(self) -> Mapping[str, Store[Any]]:
         """Return the stores of our own kinds, by kind."""
-        return {"Model": self.models, "GPUNodePool": self.pools, "Engine": self.engines}
+        return {
+            "Model": self.models,
+            "GPUNodePool": self.pools,
+            "Engine": self.engines,
+            "AutoscalingPolicy": self.policies,
+        }
 
     def of_no_namespace(self) -> tuple[Store[Any], ...]:
         """Return the stores of what belongs to no namespace."""
@@ -83,6 +90,7 @@ class Caches:
         self.models.subscribe(self._model_changed)
         self.pools.subscribe(self._pool_changed)
         self.engines.subscribe(self._engine_changed)
+        self.policies.subscribe(self._policy_changed)
         self.pods.subscribe(self._pod_changed)
         self.nodes.subscribe(self._node_changed)
         for store in self.children.values():
@@ -117,6 +125,16 @@ class Caches:
         self._wake(Key("Engine", "", one.metadata.name), 0.0)
         for model in self.models.by("engine", one.metadata.name):
             self._wake(key_of(model), 0.0)
+
+    def _policy_changed(self, old: AutoscalingPolicy | None, new: AutoscalingPolicy | None) -> None:
+        one = new or old
+        if one is None:
+            return
+        where = (one.metadata.namespace, one.metadata.name)
+        self._wake(Key("AutoscalingPolicy", *where), 0.0)
+        if old is None or new is None or old.spec != new.spec:
+            for model in self.models.by("policy", where):
+                self._wake(key_of(model), 0.0)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         self._wake_pools(self.gpus.pod_changed(old, new))
@@ -154,6 +172,12 @@ def key_of(model: Model | Unreadable) -> Key:
 
 def _engine_of(model: Model | Unreadable) -> str | None:
     return model.spec.engine.name if isinstance(model, Model) else None
+
+
+def _policy_of(model: Model | Unreadable) -> tuple[str, str] | None:
+    if not isinstance(model, Model) or model.spec.autoscaling is None:
+        return None
+    return model.metadata.namespace, model.spec.autoscaling.policy_ref.name
 
 
 def _family_of(pod: Pod) -> children.Family | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from modelfleet.api.v1alpha1.autoscalingpolicy import AutoscalingPolicy
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
 from modelfleet.api.v1alpha1.model import Model, ModelStatus
@@ -33,6 +34,11 @@ def pool(raw: dict[str, Any]) -> GPUNodePool:
 def engine(raw: dict[str, Any]) -> Engine:
     """Return an Engine. Raises ValidationError."""
     return Engine.model_validate(raw)
+
+
+def policy(raw: dict[str, Any]) -> AutoscalingPolicy:
+    """Return an AutoscalingPolicy. Raises ValidationError."""
+    return AutoscalingPolicy.model_validate(raw)
 
 
 def why(error: ValidationError) -> str:

@@ -1,13 +1,15 @@
 """The real cluster behind `reconcile`: reads caches, writes what differs, reports once."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from modelfleet import clock
+from modelfleet import clock, telemetry
 from modelfleet.api import labels
 from modelfleet.api.v1alpha1.cost import ModelCost, PoolCost
+from modelfleet.api.v1alpha1.autoscaling import AutoscalingStatus
+from modelfleet.api.v1alpha1.autoscalingpolicy import AutoscalingPolicy
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.cluster import children, errors, rest
@@ -20,6 +22,7 @@ from modelfleet.cluster.session import METADATA, Session
 from modelfleet.engines import built_in
 from modelfleet.plan.leaving import LEAVES
 from modelfleet.plan.samples import ProbeResult, Scrape
+from modelfleet.plan.scaling import Memory, requests_in
 from modelfleet.plan.status import held_up_status_for
 from modelfleet.plan.world import (
     Deployment,
@@ -30,6 +33,7 @@ from modelfleet.plan.world import (
     Plan,
     Pod,
     PodMark,
+    PolicyPlan,
     Pool,
     PoolPlan,
     Ref,
@@ -40,6 +44,9 @@ from modelfleet.plan.world import (
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 """Kubernetes' own annotation: of the ready pods, a ReplicaSet deletes the cheapest first."""
+
+FRESH = timedelta(seconds=45)
+"""How old a page may be to say which replica of an autoscaled Model is the least busy."""
 
 IN_ORDER = frozenset({"ControllerRevision", "Deployment"})
 """Kinds after which nothing more is applied if one of them is refused."""
@@ -76,6 +83,17 @@ class Costs(Protocol):
 
     def pool_cost(self, pool: str, old: PoolCost | None, now: datetime) -> PoolCost | None:
         """Return what to tell of a pool, likewise."""
+class Scaling(Protocol):
+    """Who knows the load of autoscaled Models, and what was made of it."""
+
+    def note(self, key: Key, memory: Memory | None) -> None:
+        """Remember a Model's load and go on reading its pods; None: it is not autoscaled."""
+
+    def memory(self, key: Key) -> Memory | None:
+        """Return what is remembered; None: nothing."""
+
+    def pages(self, key: Key) -> Sequence[Scrape]:
+        """Return what its pods told in the last minute."""
 
 
 class LiveCluster:
@@ -90,6 +108,7 @@ class LiveCluster:
         load: Load,
         evidence: Evidence,
         costs: Costs,
+        scaling: Scaling,
         may_write: Callable[[], bool],
         now: Callable[[], datetime] = clock.utc_now,
     ) -> None:
@@ -97,6 +116,7 @@ class LiveCluster:
         self._session, self._caches = session, caches
         self._applier, self._load, self._evidence = applier, load, evidence
         self._costs = costs
+        self._scaling = scaling
         self._may_write, self.now = may_write, now
         self._reporter = Reporter(session, caches, recorder, self._require_leadership)
 
@@ -109,6 +129,7 @@ class LiveCluster:
             self._reporter.forget(key)
             self._load.watch(key, False)
             self._evidence.watch(key, None, False)
+            self._scaling.note(key, None)
         return found
 
     def pool(self, key: Key) -> Pool | None:
@@ -132,7 +153,7 @@ class LiveCluster:
         pods = tuple(self._placed(pod) for pod in self._caches.pods.by("model", family))
         revisions = (one.facts for one in self._children("ControllerRevision", model))
         deployments = (one.facts for one in self._children("Deployment", model))
-        now = self.now()
+        now, pages = self.now(), tuple(self._scaling.pages(key))
         return Observed(
             now=now,
             engine=engine,
@@ -148,12 +169,29 @@ class LiveCluster:
             pods=pods,
             route=self._route(model),
             claims=self._caches.claims_of_others(key),
-            in_flight=self._load.in_flight(key, now),
+            in_flight={**requests_in(pages, now - FRESH), **self._load.in_flight(key, now)},
             scrapes=self._evidence.scrapes(key),
             probes=self._evidence.probes(key),
             cost=self._costs.model_cost(key, model.status.cost, now),
+            policy=self._policy(model),
+            pages=pages,
+            memory=self._scaling.memory(key),
             lost_nodes=frozenset(one.node for one in pods if one.node and self._lost(one.node)),
         )
+
+    def policy(self, key: Key) -> AutoscalingPolicy | None:
+        """Return an AutoscalingPolicy."""
+        return self._caches.policies.get(key.namespace, key.name)
+
+    def note_load(self, key: Key, memory: Memory | None) -> None:
+        """Remember a Model's load until the next look."""
+        self._scaling.note(key, memory)
+
+    def _policy(self, model: Model) -> AutoscalingPolicy | None:
+        chosen = model.spec.autoscaling
+        if chosen is None:
+            return None
+        return self._caches.policies.get(model.metadata.namespace, chosen.policy_ref.name)
 
     def _route(self, model: Model) -> str | None:
         """Return the revision that the Service is bound to, if it is bound to one."""
@@ -185,6 +223,7 @@ class LiveCluster:
         key, analysis = key_of(model), model.spec.rollout.canary.analysis
         self._caches.note_claim(key, plan.claim)
         self._load.watch(key, plan.watches_load)
+        self._scaling.note(key, plan.memory)
         seconds = float(analysis.interval_seconds) if plan.compares else None
         self._evidence.watch(key, seconds, plan.probes)
         try:
@@ -282,7 +321,10 @@ class LiveCluster:
     async def report(self, key: Key, model: Model | Unreadable, plan: Plan) -> timedelta:
         """Write the status if a user would act on the difference. Return when to look again."""
         (self._caches.waiting.add if plan.waits_for_capacity else self._caches.waiting.discard)(key)
-        return await self._reporter.model(key, model, plan)
+        pause = await self._reporter.model(key, model, plan)
+        if isinstance(model, Model):
+            _count(model.status.autoscaling, plan.status.autoscaling)
+        return pause
 
     async def report_held_up(self, key: Key, error: str) -> None:
         """Tell why nothing comes of a Model, where that lasts. Raises ApiError."""
@@ -298,6 +340,16 @@ class LiveCluster:
     async def report_engine(self, key: Key, engine: Engine, plan: EnginePlan) -> None:
         """Write an Engine's status if it differs."""
         await self._reporter.kind(key, engine, plan)
+
+    async def report_policy(self, key: Key, policy: AutoscalingPolicy, plan: PolicyPlan) -> None:
+        """Write a policy's status if it differs."""
+        await self._reporter.kind(key, policy, plan)
+
+
+def _count(old: AutoscalingStatus | None, new: AutoscalingStatus | None) -> None:
+    if old is not None and new is not None and old.replicas != new.replicas:
+        direction = "up" if new.replicas > old.replicas else "down"
+        telemetry.SCALING_DECISIONS.labels(direction, new.reason).inc()
 
 
 def _claim(model: Model, live: Mapping[str, Any]) -> None:

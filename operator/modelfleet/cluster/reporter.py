@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from modelfleet import clock
 from modelfleet.api.schema import Kind
+from modelfleet.api.v1alpha1.autoscalingpolicy import AutoscalingPolicy
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
 from modelfleet.api.v1alpha1.model import Model, ModelStatus
@@ -71,8 +72,9 @@ class Reporter:
         return timedelta(seconds=left) if left > 0 else None
 
     async def kind(self, key: Key, found: Kind, plan: Verdict) -> None:
-        """Write the status of a pool or an Engine where it differs."""
-        known: GPUNodePool | Engine | None = self._caches.customs()[key.kind].get("", key.name)
+        """Write the status of a pool, an Engine or a policy where it differs."""
+        store = self._caches.customs()[key.kind]
+        known: GPUNodePool | Engine | AutoscalingPolicy | None = store.get(key.namespace, key.name)
         if known is not None and known.status != plan.status:
             await self._patch_status(key, found.metadata.uid, plan)
 

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import kopf
 
-from modelfleet.handlers import engine, gpunodepool, model
+from modelfleet.handlers import autoscalingpolicy, engine, gpunodepool, model
 from modelfleet.handlers.feed import Feed
 
 logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ class Shell:
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self._session)
-        for kind in (model, gpunodepool, engine):
+        for kind in (model, gpunodepool, engine, autoscalingpolicy):
             kind.register(registry)
         return registry
 

@@ -17,6 +17,7 @@ from modelfleet.cluster.informer import Informer, Scope
 from modelfleet.cluster.lease import LeaseClient
 from modelfleet.cluster.live import LiveCluster
 from modelfleet.cluster.session import Session
+from modelfleet.loops.autoscaling import Autoscaler
 from modelfleet.loops.evidence import Evidence
 from modelfleet.loops.leader import Elector, Timing, identity_of
 from modelfleet.loops.ledger import Ledger
@@ -24,7 +25,7 @@ from modelfleet.loops.load import Load
 from modelfleet.loops.probes import Probes
 from modelfleet.loops.workqueue import WorkQueue, run_workers
 from modelfleet.plan.world import Key
-from modelfleet.reconcile import reconcile
+from modelfleet.reconcile import asks_for_a_look, reconcile
 from modelfleet.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Parts:
     load: Load
     evidence: Evidence
     ledger: Ledger
+    autoscaler: Autoscaler
     shell: Shell
 
 
@@ -105,6 +107,7 @@ class Operator:
             parts.load,
             parts.evidence,
             parts.ledger,
+            parts.autoscaler,
             self._may_write,
         )
 
@@ -115,6 +118,7 @@ class Operator:
             *((store, Scope()) for store in caches.of_no_namespace()),
             (caches.pods, Scope()),
             *((caches.models, Scope(namespace=one)) for one in wherever),
+            *((caches.policies, Scope(namespace=one)) for one in wherever),
             *(
                 (caches.children[kind.kind], Scope(namespace=one, labels=OURS))
                 for kind in CHILDREN
@@ -181,7 +185,12 @@ class Operator:
             group.create_task(self._parts.load.run())
             group.create_task(self._parts.evidence.run())
             group.create_task(self._parts.ledger.run())
+            group.create_task(self._parts.autoscaler.run(self._look_at_load))
             group.create_task(self._resync())
+
+    def _look_at_load(self, key: Key) -> None:
+        if asks_for_a_look(key, self._cluster):
+            self._queue.wake(key)
 
     async def _reconcile(self, key: Key) -> timedelta | None:
         try:

@@ -8,6 +8,7 @@ from modelfleet.api.conditions import ConditionType, Reason
 from modelfleet.api.v1alpha1.model import Model, ModelStatus
 from modelfleet.plan import engine as engine_plan
 from modelfleet.plan import names, pools, revision
+from modelfleet.plan.autoscaling import scale_for
 from modelfleet.plan.claims import claim_for
 from modelfleet.plan.leaving import leavers_for, marks_for, replicas_now
 from modelfleet.plan.objects.deployment import deployment_for
@@ -17,7 +18,7 @@ from modelfleet.plan.objects.revision import controller_revision_for
 from modelfleet.plan.objects.service import service_for
 from modelfleet.plan.objects.serviceaccount import service_account_for
 from modelfleet.plan.rollout import Rollout, needs_probes, rollout_for
-from modelfleet.plan.status import notices_for, status_for, unreadable_status_for
+from modelfleet.plan.status import notices_for, scaled, status_for, unreadable_status_for
 from modelfleet.plan.world import Manifest, Observed, Plan, Ref, Revision, Unreadable
 
 Problem = tuple[Reason, str]
@@ -35,19 +36,24 @@ def plan_for(model: Model, seen: Observed) -> Plan:
     if model.metadata.deletion_timestamp:
         return Plan(status=model.status)  # the garbage collector takes the children
 
+    scale = scale_for(model, seen)
+    model = scale.model
     problem = why_impossible(model, seen)
     wanted = None if problem else wanted_revision(model, seen)
     rollout = rollout_for(model, wanted.hash if wanted else None, seen)
     leavers = leavers_for(rollout.replicas, seen)
     rollout = replace(rollout, replicas=replicas_now(rollout.replicas, seen))
-    status = status_for(model, seen, wanted.hash if wanted else None, rollout, problem)
+    status = scaled(
+        status_for(model, seen, wanted.hash if wanted else None, rollout, problem), scale, seen.now
+    )
     idle = model.spec.paused or bool(seen.taken)
     return Plan(
         status=status,
         apply=() if idle else tuple(objects_for(model, seen, wanted, rollout)),
         delete=() if idle else tuple(leftovers(model, seen, wanted, rollout)),
         marks=() if idle else marks_for(leavers, seen),
-        notices=notices_for(model.status, status),
+        notices=(*notices_for(model.status, status), *scale.notices(seen.now)),
+        memory=scale.memory,
         watches_load=rollout.strategy is not None,
         compares=rollout.compares,
         probes=rollout.compares and needs_probes(model.spec.rollout.canary.analysis, seen.engine),

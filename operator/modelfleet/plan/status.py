@@ -8,6 +8,7 @@ from modelfleet.api.conditions import Condition, ConditionType, Reason
 from modelfleet.api.v1alpha1.model import Model, ModelStatus
 from modelfleet.api.v1alpha1.rollout import RolloutStatus
 from modelfleet.plan import names
+from modelfleet.plan.autoscaling import Scale
 from modelfleet.plan.census import census_of, old_revisions, ready_in
 from modelfleet.plan.diagnosis import Diagnosis, diagnose
 from modelfleet.plan.diagnosis.text import quoted
@@ -44,6 +45,7 @@ def status_for(
         conditions=conditions_for(verdict, generation, old.conditions, seen.now),
         replicas=len(serving),
         ready_replicas=sum(pod.ready for pod in serving),
+        desired_replicas=model.spec.replicas,
         selector=f"{labels.MODEL}={model.metadata.name}",
         endpoint=f"http://{name}.{namespace}.svc/v1",
         current_revision=wanted or old.current_revision,
@@ -52,6 +54,12 @@ def status_for(
         rollout=_rollout_status(old.rollout, wanted, rollout, serving),
         cost=seen.cost or old.cost,
     )
+
+
+def scaled(status: ModelStatus, scale: Scale, now: datetime) -> ModelStatus:
+    """Add what a policy has decided, where one does."""
+    conditions = (*status.conditions, *scale.condition(now))
+    return status.model_copy(update={"autoscaling": scale.status, "conditions": conditions})
 
 
 def _rollout_status(
@@ -136,6 +144,7 @@ def _what_clients_wait_for(status: ModelStatus) -> tuple[object, ...]:
         0 < status.replicas <= status.ready_replicas,
         status.current_revision,
         status.stable_revision,
+        status.autoscaling,
         *_what_the_next_look_acts_on(status.rollout),
     )
 
@@ -224,10 +233,15 @@ def _given_up(model: Model, why: str, others: str) -> str:
 def _all_well(model: Model, wanted: str) -> Verdict:
     count = model.spec.replicas
     if not count:
-        message = "scaled to zero; raise spec.replicas to serve it"
-        return Verdict(Reason.SCALED_TO_ZERO, message)
+        return Verdict(Reason.SCALED_TO_ZERO, _asleep(model))
     ready = "1 replica is" if count == 1 else f"{count} replicas are"
     return Verdict(Reason.ALL_REPLICAS_READY, f"{ready} ready, all of revision {wanted}")
+
+
+def _asleep(model: Model) -> str:
+    if model.spec.autoscaling is None:
+        return "scaled to zero; raise spec.replicas to serve it"
+    return "scaled to zero by its policy; raise spec.autoscaling.minReplicas to serve it"
 
 
 def _under_way(model: Model, seen: Observed, wanted: str, others: str) -> str:

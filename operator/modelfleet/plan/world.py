@@ -6,10 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from modelfleet.api.v1alpha1.cost import ModelCost, PoolCost
+from modelfleet.api.v1alpha1.autoscalingpolicy import (
+    AutoscalingPolicy,
+    AutoscalingPolicyStatus,
+)
 from modelfleet.api.v1alpha1.engine import Engine, EngineStatus
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool, GPUNodePoolStatus
 from modelfleet.api.v1alpha1.model import ModelStatus
 from modelfleet.plan.samples import ProbeResult, Scrape
+from modelfleet.plan.scaling import Memory
 
 Manifest = Mapping[str, Any]
 """A whole object as the API server takes it, with only the fields that we own."""
@@ -276,6 +281,14 @@ class Observed:
     """What became of our own small requests to these pods, likewise."""
     cost: ModelCost | None = None
     """By the ledger; None: it does not know yet."""
+    policy: AutoscalingPolicy | None = None
+    """The one that the Model refers to; None: there is none."""
+    pages: tuple[Scrape, ...] = ()
+    """What the pods of an autoscaled Model told in the last minute."""
+    memory: Memory | None = None
+    """What this process remembers of its load; None: no more than its status tells."""
+    price: int | None = None
+    """Micro-dollars of one GPU of this Model and hour; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +328,8 @@ class Plan:
     """Whether each of these pods is sent a small request of our own from time to time."""
     claim: Claim | None = None
     """What others must leave alone until it is bound."""
+    memory: Memory | None = None
+    """Of the load, for the next look; None: a policy does not decide about this Model."""
     waits_for_capacity: bool = False
     """Wake the Model when a GPU becomes free."""
     look_again_in: timedelta = timedelta(minutes=5)
@@ -325,6 +340,14 @@ class PoolPlan:
     """The same for a GPUNodePool, which has no children."""
 
     status: GPUNodePoolStatus
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyPlan:
+    """The same for an AutoscalingPolicy."""
+
+    status: AutoscalingPolicyStatus
     notices: tuple[Notice, ...] = ()
 
 

@@ -3,14 +3,17 @@
 `policy_for` makes plain values of an AutoscalingPolicy, `readings_for` of what engines told.
 """
 
+from modelfleet.plan.scaling.complaints import Complaint
 from modelfleet.plan.scaling.decision import Decision, Why, decide
 from modelfleet.plan.scaling.facts import Facts, Reading, Samples
-from modelfleet.plan.scaling.memory import Memory
+from modelfleet.plan.scaling.memory import Memory, dumps, loads
 from modelfleet.plan.scaling.policy import Policy, Schedule, Targets, ToZero, Window, policy_for
-from modelfleet.plan.scaling.readings import Replica, readings_for
+from modelfleet.plan.scaling.readings import SPAN, Replica, is_young, readings_for, requests_in
 from modelfleet.plan.scaling.signals import Want
 
 __all__ = [
+    "SPAN",
+    "Complaint",
     "Decision",
     "Facts",
     "Memory",
@@ -25,6 +28,10 @@ __all__ = [
     "Why",
     "Window",
     "decide",
+    "dumps",
+    "is_young",
+    "loads",
     "policy_for",
     "readings_for",
+    "requests_in",
 ]

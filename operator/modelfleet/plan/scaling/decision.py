@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from modelfleet.plan.scaling import wording, worth
 from modelfleet.plan.scaling.bounds import Bounds, bounds_for
+from modelfleet.plan.scaling.complaints import Complaint, complaints_for
 from modelfleet.plan.scaling.facts import Facts, Samples
 from modelfleet.plan.scaling.memory import Look, Memory
 from modelfleet.plan.scaling.policy import Policy
@@ -29,8 +30,9 @@ DOUBLED = 2
 """Times what is asked for already: while replicas are on their way, what waits for them piles up
 and looks like load. Only so much more of it is believed before they are there."""
 
-SEEN = 0.25
-"""Share of a window that a process must have seen itself; the rest it may know from a memory."""
+RECENT = 0.25
+"""Share of a window, a minute at least, in which load was high: then nobody is told that it is low.
+"""
 
 
 class Why(StrEnum):
@@ -64,7 +66,7 @@ class Decision:
     message: str
     """One line for people."""
     wants: tuple[Want, ...] = ()
-    complaint: str | None = None
+    complaints: tuple[Complaint, ...] = ()
     """What of the policy cannot be followed; a person may have to act."""
     memory: Memory
     peak: int | None = None
@@ -121,7 +123,7 @@ def decide(
         why=why,
         message=wording.line(case.wants, load, replicas, because),
         wants=case.wants,
-        complaint=wording.complaint(case.wants, facts, bounds, policy),
+        complaints=complaints_for(policy, facts, bounds, case.wants),
         memory=case.memory,
         peak=_peak(case),
     )
@@ -239,12 +241,19 @@ def _unknown(case: Case) -> Choice | None:
 def _steady(case: Case) -> Choice | None:
     """All is well, or fewer would do but for a bound."""
     suffices = case.suffices or 0
-    if suffices >= case.desired:
+    if suffices >= case.desired or _was_high(case):
         return case.desired, Why.FOLLOWS_LOAD, "as many as are needed"
     if case.desired <= case.bounds.least:
         because = f"{suffices} would do, {case.bounds.least_by} asks for {case.bounds.least}"
         return case.desired, Why.LIMITED, because
     return None
+
+
+def _was_high(case: Case) -> bool:
+    """Return whether all replicas were needed a moment ago, so that the reason does not flicker."""
+    recent = max(timedelta(seconds=LEAST_DOWN), RECENT * case.down_after)
+    peak = case.memory.peak(case.now - min(case.down_after, recent))
+    return peak is not None and peak >= case.desired
 
 
 def _down(case: Case) -> Choice:
@@ -301,7 +310,7 @@ def _rolls_out(case: Case, _: int) -> Objection | None:
 
 
 def _too_soon(case: Case, target: int) -> Objection | None:
-    """A window counts from the last peak, and must have been seen by this process in part."""
+    """A window counts from the last peak."""
     if case.desired == 1 and target == 1:
         since = case.memory.quiet_since
         idle = "idle" if since else "in use"
@@ -310,12 +319,6 @@ def _too_soon(case: Case, target: int) -> Objection | None:
     if target >= case.desired:
         why = f"{case.suffices} would do, {target} were needed"
         return Why.STABILIZING, f"{why} within the last {wording.span(case.down_after)}"
-    seen = case.now - (case.memory.seen_since or case.now)
-    if seen < SEEN * case.down_after:
-        return (
-            Why.STABILIZING,
-            f"{case.suffices} would do; looking again since {wording.span(seen)}",
-        )
     return None
 
 

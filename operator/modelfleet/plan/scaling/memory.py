@@ -18,6 +18,9 @@ MOST_LEVELS = 24
 GAP = timedelta(seconds=90)
 """Between two looks, after which what was in between is not known."""
 
+SEEN = 0.25
+"""Share of a window that a process must have seen itself; the rest it may know from a memory."""
+
 MOST_LULLS = 8
 LONGEST_LULL = 86_400.0
 """Seconds. What lasts longer is no lull but the new load."""
@@ -47,24 +50,22 @@ class Memory:
     """Since when there was no request at all."""
     lulls: tuple[float, ...] = ()
     """How long the last times of low load were, in seconds, latest last."""
-    seen_since: datetime | None = None
-    """Since when this process has looked without a gap; None: it has not yet."""
     seen_until: datetime | None = None
-    """When it looked last."""
+    """When this process looked last; None: it has not yet."""
 
     def after(self, look: "Look") -> "Memory":
         """Return the memory with one more look in it, and without what no window reaches."""
         now, last = look.now, self.seen_until
         unbroken = last is not None and last <= now <= last + GAP
+        highs = self.highs if unbroken else _resumed(self.highs, look)
         low_since, low_from, lulls = self._lull_after(look)
         return Memory(
-            highs=_highs(self.highs, look),
+            highs=_highs(highs, look),
             lows=_lows(self.lows, look),
             low_since=low_since,
             low_from=low_from,
             quiet_since=(self.quiet_since or now) if look.quiet else None,
             lulls=lulls,
-            seen_since=self.seen_since if unbroken else now,
             seen_until=now,
         )
 
@@ -103,6 +104,20 @@ class Look:
     highs_after: datetime
     lows_after: datetime
     """The beginning of either window."""
+
+
+def _resumed(levels: tuple[Level, ...], look: Look) -> tuple[Level, ...]:
+    """Return what is known after a gap, in which anything may have been asked for.
+
+    Peaks that are still in the window are believed to be the last ones, since what is remembered is
+    written down when they change. But the highest lasts for a part of the window from now on, and
+    where nothing is known, what is there counts as asked for now.
+    """
+    if not levels:
+        return (Level(look.now, look.desired),)
+    first, *rest = levels
+    seen = look.highs_after + SEEN * (look.now - look.highs_after)
+    return (Level(max(first.at, seen), first.replicas), *rest)
 
 
 def _highs(levels: tuple[Level, ...], look: Look) -> tuple[Level, ...]:

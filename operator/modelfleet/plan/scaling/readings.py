@@ -60,6 +60,23 @@ def readings_for(
     )
 
 
+def requests_in(pages: Iterable[Scrape], since: datetime) -> dict[str, int]:
+    """Return pod uid → requests that it runs and holds, for those that told it since then."""
+    newest: dict[str, Scrape] = {}
+    for page in pages:
+        if page.at >= since and (page.pod not in newest or newest[page.pod].at <= page.at):
+            newest[page.pod] = page
+    found = (
+        (pod, page.values.get("running"), page.values.get("waiting"))
+        for pod, page in newest.items()
+    )
+    return {
+        pod: round(running + waiting)
+        for pod, running, waiting in found
+        if running is not None and waiting is not None and running >= 0 and waiting >= 0
+    }
+
+
 def is_young(replica: Replica, now: datetime) -> bool:
     """Return whether a replica became ready so lately that it may have nothing to tell."""
     age = (now - replica.ready_at).total_seconds() if replica.ready_at else YOUNG

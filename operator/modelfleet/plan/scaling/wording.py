@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from modelfleet.plan.scaling.bounds import Bounds
 from modelfleet.plan.scaling.facts import Facts
-from modelfleet.plan.scaling.policy import Policy
 from modelfleet.plan.scaling.signals import Load, Want
 
 MICRO = 1_000_000
@@ -51,32 +49,6 @@ def coming(facts: Facts) -> str:
         if count
     ]
     return " and ".join(parts)
-
-
-def complaint(wants: Sequence[Want], facts: Facts, bounds: Bounds, policy: Policy) -> str | None:
-    """Return what of a policy cannot be followed, or None."""
-    found = [*_complaints_of_data(wants), *_complaints_of_bounds(bounds, facts)]
-    found += [f"schedule {name}: {why}" for name, why in sorted(policy.mistakes.items())]
-    return "; ".join(found) or None
-
-
-def _complaints_of_data(wants: Sequence[Want]) -> list[str]:
-    return [f"{one.missing} replicas do not tell {one.signal}" for one in wants if one.missing]
-
-
-def _complaints_of_bounds(bounds: Bounds, facts: Facts) -> list[str]:
-    found = []
-    if bounds.zero_refused:
-        found.append(
-            "minReplicas 0 is not followed: nothing holds requests while no replica is there; "
-            "set scaleToZero.withoutHold to accept that they fail"
-        )
-    if not bounds.weighed:
-        found.append("costCeilingPerHour is not followed: no price of these GPUs is known")
-    if bounds.too_dear and facts.price is not None:
-        hourly = money(facts.price * facts.gpus)
-        found.append(f"one replica costs {hourly}/h, more than costCeilingPerHour; it stays")
-    return found
 
 
 def span(length: timedelta) -> str:
