@@ -18,10 +18,11 @@ from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.cluster import children, customs, errors, parse, rest
+from modelfleet.cluster.live import FRESH
 from modelfleet.engines import built_in
 from modelfleet.plan.leaving import LEAVES
 from modelfleet.plan.samples import ProbeResult, Scrape
-from modelfleet.plan.scaling import Memory
+from modelfleet.plan.scaling import Memory, requests_in
 from modelfleet.plan.world import (
     Claim,
     Deployment,
@@ -128,6 +129,7 @@ class FakeCluster(FakeKubernetes):
 
     def observe(self, model: Model) -> Observed:
         family = self._family(model)
+        pages = tuple(one for one in self.pages if one.model == model.metadata.name)
         engines = {**self.engines, **self._engine_objects()}
         pods = tuple(self._placed(pod) for pod in self.pods(model.metadata.name))
         return Observed(
@@ -143,7 +145,8 @@ class FakeCluster(FakeKubernetes):
             scrapes=tuple(one for one in self.scrapes if one.model == model.metadata.name),
             probes=tuple(one for one in self.probes if one.model == model.metadata.name),
             policy=self._policy(model),
-            pages=tuple(one for one in self.pages if one.model == model.metadata.name),
+            pages=pages,
+            in_flight=requests_in(pages, self.clock - FRESH),
             memory=self.memories.get(_key_of(model)),
             price=self.price,
             lost_nodes=frozenset(pod.node for pod in pods if pod.node and self._lost(pod.node)),

@@ -7,6 +7,8 @@ from modelfleet.plan.scaling.facts import Facts
 from modelfleet.plan.scaling.policy import Policy, Schedule
 
 HOUR = 3600.0
+ROUNDS = 30.0
+"""Seconds until somebody looks, and the look has had its effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def affordable_for(policy: Policy, facts: Facts) -> int | None:
 
 def _least(policy: Policy, facts: Facts, now: datetime) -> tuple[int, str]:
     """Hours count from a cold start before they begin, so that replicas are ready by then."""
-    ahead = timedelta(seconds=facts.start)
+    ahead = timedelta(seconds=facts.start + ROUNDS)
     found = [
         (one.least, f"schedule {one.name}")
         for one in policy.schedules

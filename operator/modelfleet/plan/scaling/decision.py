@@ -203,7 +203,7 @@ def _asleep(case: Case) -> Choice | None:
 def _up(case: Case) -> Choice | None:
     """Go to what is needed; the best of those signals that are over their target."""
     now, desired = case.now, case.desired
-    lasting = case.memory.trough(now - case.up_after) or 0
+    lasting = (case.memory.trough(now - case.up_after) or 0) if case.up_after else case.needs
     if min(case.needs, lasting) <= desired:
         return None
     over = [one for one in case.wants if one.needs > desired]
