@@ -20,6 +20,7 @@ from devcluster.engine.dialects import (
     served_names,
     shutdown_timeout_for,
 )
+from devcluster.engine.lies import Lie
 from devcluster.engine.profiles import BadProfile, Profile, overridden
 
 MODEL_LABEL = "modelfleet.dev/model"
@@ -52,6 +53,8 @@ class EngineSpec:
     adapters_on: bool
     max_model_len: int | None
     ranks: int
+    lie: Lie | None = None
+    """What is wrong with its page of metrics."""
     remarks: tuple[str, ...] = ()
     """What could not be understood and was left at its default."""
 
@@ -201,6 +204,7 @@ def _spec(
         metrics_on=_metrics_on(dialect, arguments, environment),
         adapters_on=_adapters_on(dialect, arguments, environment),
         max_model_len=arguments.number("--max-model-len", "--context-length"),
+        lie=_lie(annotations, remarks),
         ranks=arguments.number("--tp-size", "--tensor-parallel-size", "--tp") or 1,
         remarks=tuple(remarks),
     )
@@ -243,6 +247,14 @@ def _rate(name: str, annotations: Mapping[str, str], remarks: list[str]) -> floa
     except ValueError:
         remarks.append(f"annotation {name}: not a number")
         return 0.0
+
+
+def _lie(annotations: Mapping[str, str], remarks: list[str]) -> Lie | None:
+    given = annotations.get("metrics")
+    if given is None or given in list(Lie):
+        return Lie(given) if given else None
+    remarks.append(f"annotation metrics: {given!r} is unknown")
+    return None
 
 
 def _metrics_on(dialect: Dialect, arguments: Arguments, environment: Mapping[str, str]) -> bool:

@@ -71,9 +71,10 @@ async def serve(settings: Settings, connection: kubeconfig.Connection) -> int:
         load, evidence = Load(client, caches), Evidence(client, caches)
         checkpoints = Checkpoints(session, settings.namespace, f"{settings.lease_name}-ledger")
         ledger = Ledger(caches, checkpoints, queue.wake, settings.ledger_seconds)
-        parts = Parts(settings, session, queue, caches, recorder, load, evidence, ledger, shell)
         autoscaler = Autoscaler(client, caches)
-        parts = Parts(settings, session, queue, caches, recorder, load, evidence, autoscaler, shell)
+        parts = Parts(
+            settings, session, queue, caches, recorder, load, evidence, ledger, autoscaler, shell
+        )
         running = Operator(parts)
         for sign in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(sign, running.stop)

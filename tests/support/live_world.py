@@ -76,6 +76,8 @@ class Costs:
 
     def pool_cost(self, pool: str, old: PoolCost | None, now: datetime) -> PoolCost | None:  # noqa: ARG002
         return self.pools.get(pool)
+
+
 class Scaling:
     """Knows loads, as a test says."""
 

@@ -75,10 +75,6 @@ a kind. `subresource` asks for that of each kind that has it; "" for the kinds t
   verbs: [get, list, watch]
 - apiGroups: [modelfleet.dev]
   resources: {{ include "modelfleet.resources" (dict "root" . "scopes" (list "Namespaced") "subresource" "status") }}
-  resources: [autoscalingpolicies, models]
-  verbs: [get, list, watch]
-- apiGroups: [modelfleet.dev]
-  resources: [autoscalingpolicies/status, models/status]
   verbs: [patch]
 # Where OwnerReferencesPermissionEnforcement is on, as on OpenShift, nobody else may make children
 # that hold up the deletion of their Model.

@@ -1,5 +1,6 @@
 """What engines answer besides OpenAI's API."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ from devcluster.engine.answers.refusals import Refused
 from devcluster.engine.answers.replies import body_of, json_reply, started_stream, text_reply
 from devcluster.engine.dialects import Dialect
 from devcluster.engine.engine import Engine, Job, Phase
+from devcluster.engine.lies import HANGS_FOR, Lie, told
 
 
 async def health(engine: Engine, _: web.BaseRequest) -> web.StreamResponse:
@@ -24,8 +26,12 @@ async def health(engine: Engine, _: web.BaseRequest) -> web.StreamResponse:
 
 async def metrics_page(engine: Engine, _: web.BaseRequest) -> web.StreamResponse:
     """Answer `/metrics`, where the engine was told to have it."""
+    if engine.spec.lie is Lie.MISSING:
+        raise Refused.no_such_path()
+    if engine.spec.lie is Lie.HANGS:
+        await asyncio.sleep(HANGS_FOR)
     if engine.spec.metrics_on:
-        reply = text_reply(engine, engine.metrics_page())
+        reply = text_reply(engine, told(engine.metrics_page(), engine.spec.lie))
         reply.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
         return reply
     if engine.dialect is Dialect.LLAMA_CPP:

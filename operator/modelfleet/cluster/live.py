@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from modelfleet import clock, telemetry
 from modelfleet.api import labels
-from modelfleet.api.v1alpha1.cost import ModelCost, PoolCost
 from modelfleet.api.v1alpha1.autoscaling import AutoscalingStatus
 from modelfleet.api.v1alpha1.autoscalingpolicy import AutoscalingPolicy
+from modelfleet.api.v1alpha1.cost import ModelCost, PoolCost
 from modelfleet.api.v1alpha1.engine import Engine
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.cluster import children, errors, rest
@@ -83,6 +83,8 @@ class Costs(Protocol):
 
     def pool_cost(self, pool: str, old: PoolCost | None, now: datetime) -> PoolCost | None:
         """Return what to tell of a pool, likewise."""
+
+
 class Scaling(Protocol):
     """Who knows the load of autoscaled Models, and what was made of it."""
 

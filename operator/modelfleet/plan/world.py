@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from modelfleet.api.v1alpha1.cost import ModelCost, PoolCost
 from modelfleet.api.v1alpha1.autoscalingpolicy import (
     AutoscalingPolicy,
     AutoscalingPolicyStatus,
 )
+from modelfleet.api.v1alpha1.cost import ModelCost, PoolCost
 from modelfleet.api.v1alpha1.engine import Engine, EngineStatus
 from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool, GPUNodePoolStatus
 from modelfleet.api.v1alpha1.model import ModelStatus

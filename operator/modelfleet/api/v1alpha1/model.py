@@ -8,8 +8,8 @@ from pydantic import Field
 from modelfleet.api.conditions import Conditions
 from modelfleet.api.fields import Between, Bool, Count, DnsLabel, Form, Generation, Image
 from modelfleet.api.schema import ATOMIC, Column, Kind, Names, Schema, list_map, rule
-from modelfleet.api.v1alpha1.cost import ModelCost
 from modelfleet.api.v1alpha1.autoscaling import Autoscaling, AutoscalingStatus
+from modelfleet.api.v1alpha1.cost import ModelCost
 from modelfleet.api.v1alpha1.pod import Amounts, LocalRef, PodTemplate
 from modelfleet.api.v1alpha1.pod import EnvVar as EnvVar
 from modelfleet.api.v1alpha1.pod import Toleration as Toleration
