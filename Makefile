@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PY := $(BIN)/python
-SOURCES := operator devcluster tests
+SOURCES := operator devcluster deploy tests
 CHARTS := charts/modelfleet charts/modelfleet-crds
 CRDS := crds $(CHARTS:%=%/files/crds)
 
@@ -103,6 +103,13 @@ lock: ## Pin what CI installs (needs uv)
 .PHONY: image
 image: venv ## Build the container image modelfleet:dev (BASE=local: with no container registry)
 	@deploy/kind/dockerd.sh with deploy/image/build.sh modelfleet:dev
+
+.PHONY: sbom
+sbom: image ## Write what the image consists of: dist/modelfleet.cdx.json (CycloneDX)
+	@mkdir -p dist
+	@deploy/kind/dockerd.sh with deploy/kind/dockerd.sh run docker run --rm -i --network none \
+	  --entrypoint python3 modelfleet:dev - < deploy/image/sbom.py > dist/modelfleet.cdx.json
+	@echo "dist/modelfleet.cdx.json: $$(grep -c '"purl"' dist/modelfleet.cdx.json) packages"
 
 .PHONY: bench
 bench: venv ## Create 100 and 1,000 Models at once and report seconds, writes, CPU and memory
