@@ -111,6 +111,23 @@ sbom: image ## Write what the image consists of: dist/modelfleet.cdx.json (Cyclo
 	  --entrypoint python3 modelfleet:dev - < deploy/image/sbom.py > dist/modelfleet.cdx.json
 	@echo "dist/modelfleet.cdx.json: $$(grep -c '"purl"' dist/modelfleet.cdx.json) packages"
 
+.PHONY: kind-up
+kind-up: venv ## Make a kind cluster with modelfleet and a real engine, with no container registry, too
+	@deploy/kind/cluster.sh up
+	@$(MAKE) -s kind-deploy
+
+.PHONY: kind-deploy
+kind-deploy: venv ## Build the images and install the chart on that kind cluster
+	@deploy/kind/cluster.sh deploy
+
+.PHONY: kind-down
+kind-down: ## Remove that kind cluster
+	@deploy/kind/cluster.sh down
+
+.PHONY: test-kind
+test-kind: venv ## Test the chart and a real engine on a kind cluster (skipped where Docker cannot run)
+	@$(PY) -m pytest -v -s -rs tests/kind
+
 .PHONY: bench
 bench: venv ## Create 100 and 1,000 Models at once and report seconds, writes, CPU and memory
 	@$(PY) -m devcluster build

@@ -24,7 +24,7 @@ answers() { docker -H "$1" info > /dev/null 2>&1; }
 impossible() {
   local program
   [ "$(id -u)" = 0 ] || { echo "a Docker daemon can only be started by root"; return; }
-  for program in dockerd containerd runc iptables ip unshare nsenter; do
+  for program in docker dockerd containerd runc iptables ip unshare nsenter; do
     command -v "$program" > /dev/null ||
       { echo "$program is not here: apt-get install docker.io containerd runc iptables"; return; }
   done
