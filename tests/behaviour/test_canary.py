@@ -295,6 +295,24 @@ def test_abort_fails_by_hand_and_stays_so_until_it_is_taken_away_and_retried() -
     life.until(lambda: life.is_promoted)
 
 
+@pytest.mark.parametrize("said", [labels.PROMOTE, labels.ABORT])
+def test_what_a_person_says_may_stay_in_git_and_is_obeyed_once(said: str) -> None:
+    life = served()
+    life.change()
+    life.until(lambda: life.told.step_started_at is not None)
+    life.annotate(said, life.canary)
+    life.until(lambda: life.is_promoted if said == labels.PROMOTE else life.has_failed)
+
+    before = life.cluster.world.version
+    life.annotate(said, life.canary)
+    life.run(10 * INTERVAL)
+    assert life.cluster.world.version == before
+
+    life.change(THIRD)
+    life.until(lambda: life.told.step == 2)
+    assert life.told.revision == life.canary
+
+
 # --- no traffic ----------------------------------------------------------------------------
 
 

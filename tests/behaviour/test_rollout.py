@@ -480,6 +480,25 @@ def test_an_operator_that_ends_between_mark_and_deletion_is_made_up_for(
     assert marked(cluster, first) == []
 
 
+# --- back ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ["Auto", "Surge", "BlueGreen", "Canary"])
+def test_a_revert_is_instant_while_the_old_pods_stand(cluster: FakeCluster, strategy: str) -> None:
+    served(cluster, rollout={"strategy": strategy})
+    before = {pod.uid for pod in cluster.pods()}
+    cluster.spec(engine=SECOND)
+    while len([pod for pod in cluster.pods() if pod.node]) == len(before):
+        cluster.step()
+
+    cluster.spec(engine=FIRST)
+    cluster.look()
+
+    assert cluster.status().current_revision == cluster.status().stable_revision
+    cluster.settle()
+    assert {pod.uid for pod in cluster.pods()} == before, "no pod had to start again"
+
+
 # --- pins and pauses -----------------------------------------------------------------------------
 
 
