@@ -26,8 +26,8 @@ PATIENCE = 30.0
 @asynccontextmanager
 async def own_pool(client: Session, name: str, nodes: int, gpus: int) -> AsyncIterator[list[str]]:
     """Make nodes and a pool of this name for the time of the block; return the nodes' names."""
-    machines = api.Client(Layout.of(os.environ["DEVCLUSTER"]))
     names = [f"{name}-{index}" for index in range(nodes)]
+    machines = _machines()
     await asyncio.to_thread(_add, machines, Pool(name=name, nodes=nodes, gpus=gpus, product=name))
     try:
         await eventually(lambda: not set(names) & set(fleet.unready(machines)), PATIENCE)
@@ -36,24 +36,28 @@ async def own_pool(client: Session, name: str, nodes: int, gpus: int) -> AsyncIt
     finally:
         with suppress(NotFound):
             await client.delete(rest.GPU_NODE_POOLS.at(None, name), {})
-        await asyncio.to_thread(_remove, machines, name)
+        await asyncio.to_thread(_remove, _machines(), name)
 
 
 async def add(name: str, gpus: int) -> None:
     """Add a node to a pool that `own_pool` has made."""
     pool = Pool(name=name, nodes=1, gpus=gpus, product=name)
-    machines = api.Client(Layout.of(os.environ["DEVCLUSTER"]))
-    await asyncio.to_thread(_add, machines, pool)
+    await asyncio.to_thread(_add, _machines(), pool)
 
 
 async def lose(name: str) -> None:
     """Let the kubelet of a node fall silent."""
-    await asyncio.to_thread(fleet.lose, api.Client(Layout.of(os.environ["DEVCLUSTER"])), name)
+    await asyncio.to_thread(fleet.lose, _machines(), name)
 
 
 async def remove(name: str) -> None:
     """Take a machine away with all that runs on it."""
-    await asyncio.to_thread(fleet.remove, api.Client(Layout.of(os.environ["DEVCLUSTER"])), name)
+    await asyncio.to_thread(fleet.remove, _machines(), name)
+
+
+def _machines() -> api.Client:
+    """Return a client with a fresh connection: the server closes those that idle."""
+    return api.Client(Layout.of(os.environ["DEVCLUSTER"]))
 
 
 def _add(machines: api.Client, pool: Pool) -> None:

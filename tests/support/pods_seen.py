@@ -28,9 +28,10 @@ class Sight:
         self.waited = {}
 
     async def follow(self, client: Client, namespace: str) -> None:
-        """Watch until cancelled. A watch that ends begins again with all there is."""
-        while True:
-            async for event in client.watch(rest.PODS.all(namespace), {}):
+        """Watch until cancelled. Bookmarks keep a quiet watch alive."""
+        query = {"allowWatchBookmarks": "true", "timeoutSeconds": "3600"}
+        async for event in client.watch(rest.PODS.all(namespace), query):
+            if event["type"] != "BOOKMARK":
                 self._note(event["type"], event["object"])
 
     def _note(self, what: str, pod: Object) -> None:

@@ -48,9 +48,10 @@ class Operator:
     def __init__(self, server: str | None = None, **environment: str) -> None:
         """`server` replaces the API server's URL: a proxy that records or breaks things."""
         self.port = _free_port()
-        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
+        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
+        """Of the next start."""
         if server:
-            self._environment["KUBECONFIG"] = str(_kubeconfig_for(server))
+            self.environment["KUBECONFIG"] = str(_kubeconfig_for(server))
         self.log = Path(tempfile.mkstemp(prefix="operator-", suffix=".log")[1])
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -61,7 +62,7 @@ class Operator:
                 sys.executable, "-m", "modelfleet", "operator", "--namespace", "default",
                 "--metrics-address", f"127.0.0.1:{self.port}", "--log-format", "text",
             ],
-            env=self._environment, stdout=self.log.open("ab"), stderr=subprocess.STDOUT,
+            env=self.environment, stdout=self.log.open("ab"), stderr=subprocess.STDOUT,
         )  # fmt: skip
         return self
 
