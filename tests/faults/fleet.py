@@ -51,8 +51,9 @@ class Replica:
     proxy: Proxy
 
     def written(self) -> list[Write]:
-        """Return what it wrote, but for the Lease."""
-        return [write for write in self.proxy.writes if write.target.plural != "leases"]
+        """Return what it wrote, but for the Lease and the ledger's checkpoints."""
+        clocks = ("leases", "configmaps")
+        return [write for write in self.proxy.writes if write.target.plural not in clocks]
 
     async def ready(self) -> None:
         """Wait until it works, or stands by."""

@@ -169,7 +169,7 @@ def _pod(raw: dict[str, Any]) -> tuple[str, int]:
 
 def _status(status: dict[str, Any]) -> dict[str, Any]:
     conditions = {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]}
-    told = {k: v for k, v in status.items() if k not in ("conditions", "startup")}
+    told = {k: v for k, v in status.items() if k not in ("conditions", "startup", "cost")}
     return {"conditions": conditions, **told}
 
 

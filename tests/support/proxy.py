@@ -36,8 +36,8 @@ FOREVER = 3600.0
 
 
 def of_children(write: Write) -> bool:
-    """Count neither the Lease, which is written by the clock, nor events, which are news."""
-    return write.target.plural not in ("leases", "events")
+    """Count neither the Lease and the ledger, which go by the clock, nor events, which are news."""
+    return write.target.plural not in ("leases", "configmaps", "events")
 
 
 class Proxy:

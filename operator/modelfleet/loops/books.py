@@ -47,6 +47,11 @@ class Books:
         caches.models.subscribe(self._model_changed)
         caches.namespaces.subscribe(self._namespace_changed)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it charges."""
+        return self._state is not None
+
     # --- opening and closing ------------------------------------------------------
 
     def open(self, kept: Open | None, archive: Lines) -> None:

@@ -58,6 +58,11 @@ class Ledger:
         self._open: Document | None = None
         self._writing = asyncio.Lock()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the books are open, so that figures can be told."""
+        return self._books.is_open
+
     def model_cost(self, key: Key, old: ModelCost | None, now: datetime) -> ModelCost | None:
         """Return what to tell of a Model; None: nothing is known yet."""
         return self._books.model_cost(key, old, now)
