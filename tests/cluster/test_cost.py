@@ -39,6 +39,12 @@ class Witness:
             if event["type"] == "DELETED":
                 self.gone[uid] = now
 
+    async def saw_go(self, pods: int) -> None:
+        """Wait until so many are gone."""
+        async with asyncio.timeout(60):
+            while len(self.gone) < pods:
+                await asyncio.sleep(0.1)
+
     def gpu_millis(self, until: int) -> int:
         """Return the milliseconds for which pods of one GPU held it."""
         return sum(self.gone.get(pod, until) - at for pod, at in self.bound.items())
@@ -63,9 +69,9 @@ def price() -> Iterator[None]:
     kubectl("patch", "gpunodepool", "l40s", "--type=merge", '-p={"spec":{"price":null}}')
 
 
-def an_operator(namespace: str) -> Operator:
-    """Return an operator with a ledger of its own, for one namespace."""
-    return Operator(
+async def started(namespace: str) -> Operator:
+    """Return an operator with a ledger of its own, for one namespace. The witness looks on."""
+    operator = Operator(
         MODELFLEET_NAMESPACES=namespace,
         MODELFLEET_LEASE_NAME=namespace,
         MODELFLEET_LEDGER_SECONDS=SECONDS,
@@ -73,6 +79,7 @@ def an_operator(namespace: str) -> Operator:
         MODELFLEET_RENEW_SECONDS="2",
         MODELFLEET_RETRY_SECONDS="0.5",
     )
+    return await asyncio.to_thread(operator.start().ready)
 
 
 async def kept(client: Client, namespace: str) -> Open:
@@ -92,14 +99,10 @@ async def kept_after(client: Client, namespace: str, moment: int) -> Open:
     raise AssertionError("no checkpoint came")
 
 
-def chat(namespace: str, replicas: int) -> None:
-    apply(
-        model(namespace, resources={"gpus": 1}, nodePools=["l40s"], replicas=replicas)
-        | {"metadata": {"name": "chat", "namespace": namespace, "labels": TEAM}}
-    )
-
-
-TEAM = {"modelfleet.dev/team": "search"}
+async def chat(namespace: str, replicas: int) -> None:
+    metadata = {"name": "chat", "namespace": namespace, "labels": {"modelfleet.dev/team": "search"}}
+    wanted = model(namespace, resources={"gpus": 1}, nodePools=["l40s"], replicas=replicas)
+    await asyncio.to_thread(apply, wanted | {"metadata": metadata})
 
 
 async def test_a_ledger_adds_up_through_churn_and_a_crash(
@@ -108,17 +111,17 @@ async def test_a_ledger_adds_up_through_churn_and_a_crash(
     witness: Witness,
     price: None,  # noqa: ARG001
 ) -> None:
-    operator = an_operator(namespace).start().ready()
+    operator = await started(namespace)
     try:
-        chat(namespace, 3)
+        await chat(namespace, 3)
         await client.until_ready(namespace, "chat")
-        chat(namespace, 1)
-        await client.until("Model", namespace, "chat", lambda m: m["status"].get("replicas") == 1)
+        await chat(namespace, 1)
+        await witness.saw_go(2)
         await kept_after(client, namespace, millis(clock.utc_now()))
         operator.kill()
         await asyncio.sleep(3)
-        operator = an_operator(namespace).start().ready()
-        chat(namespace, 4)
+        operator = await started(namespace)
+        await chat(namespace, 4)
         await client.until_ready(namespace, "chat")
         await client.until(
             "Model", namespace, "chat", lambda m: m["status"]["cost"]["hourly"] == "16.00"
@@ -163,6 +166,9 @@ async def assert_told(client: Client, namespace: str) -> None:
     assert pool["status"]["cost"]["hourly"] == "32.00"
     assert pool["status"]["cost"]["unpricedNodes"] == 0
     wide = kubectl("get", "models", "-n", namespace, "-o", "wide")
-    assert "$/h" in wide.splitlines()[0]
+    pools = kubectl("get", "gpunodepools", "l40s")
+    print(f"\n{wide}\n{pools}")
+    assert "$/H" in wide.splitlines()[0]
     assert " 16.00 " in wide.splitlines()[1]
-    assert "Month $" in kubectl("get", "gpunodepools").splitlines()[0].title().replace("$/H", "$/h")
+    assert pools.split()[6:11] == ["$/H", "IDLE", "$/H", "MONTH", "$"]
+    assert "32.00" in pools

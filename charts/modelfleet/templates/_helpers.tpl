@@ -106,7 +106,7 @@ a kind. `subresource` asks for that of each kind that has it; "" for the kinds t
 {{- /* What belongs to no namespace, and the pods of all: each may hold a GPU. */}}
 {{- define "modelfleet.fleetRules" -}}
 - apiGroups: [""]
-  resources: [nodes, pods]
+  resources: [namespaces, nodes, pods]
   verbs: [list, watch]
 - apiGroups: [modelfleet.dev]
   resources: {{ include "modelfleet.resources" (dict "root" . "scopes" (list "Cluster") "subresource" "") }}

@@ -36,11 +36,12 @@ class Window:
     def instant(self, stated: Millis) -> Millis:
         """Return when something happened that the API server dates by a whole second.
 
-        Seen within that second, it happened just now: the look came with it. Else it happened at
-        some time of the second, and the middle is wrong by the least.
+        A look that comes with it comes soon after it, so it happened now, or at the end of that
+        second if now is later. What happened while nobody looked did so at some time of the
+        second, and the middle is wrong by the least.
         """
-        now = self.end if stated <= self.end < stated + SECOND else stated + HALF
-        return self.clamp(now)
+        latest = stated + SECOND - 1 if self.start >= self.watched else stated + HALF
+        return self.clamp(min(self.end, latest))
 
 
 def use_of(tenant: Tenant) -> Use:
