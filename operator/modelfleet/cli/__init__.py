@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import click
 
+from modelfleet.cli.cost import cost
 from modelfleet.cli.crds import crds
 from modelfleet.cli.plan import plan
 
-COMMANDS: Mapping[str, click.Command] = {"plan": plan, "crds": crds}
+COMMANDS: Mapping[str, click.Command] = {"plan": plan, "crds": crds, "cost": cost}
