@@ -69,9 +69,9 @@ async def serve(settings: Settings, connection: kubeconfig.Connection) -> int:
         shell = Shell(feed, _login(connection), settings.namespaces)
         recorder = Recorder(session, identity_of(settings.identity))
         load, evidence = Load(client, caches), Evidence(client, caches)
-        checkpoints = Checkpoints(session, settings.namespace, f"{settings.lease_name}-ledger")
-        ledger = Ledger(caches, checkpoints, queue.wake, settings.ledger_seconds)
         autoscaler = Autoscaler(client, caches)
+        checkpoints = Checkpoints(session, settings.namespace, f"{settings.lease_name}-ledger")
+        ledger = Ledger(caches, checkpoints, queue.wake, settings.ledger_seconds, autoscaler.pages)
         parts = Parts(
             settings, session, queue, caches, recorder, load, evidence, ledger, autoscaler, shell
         )

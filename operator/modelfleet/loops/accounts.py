@@ -1,12 +1,14 @@
 """Running sums of the ledger: the month to date, and what everything costs per hour now."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 
 from modelfleet.api.v1alpha1.cost import ModelCost, PoolCost
 from modelfleet.plan.ledger.charges import Rates
 from modelfleet.plan.ledger.figures import ModelFigures, PoolFigures, model_cost, pool_cost
 from modelfleet.plan.ledger.sums import Amount, Line
+from modelfleet.plan.ledger.tokens import Measured
+from modelfleet.plan.ledger.units import Grains
 from modelfleet.plan.ledger.values import Account, Use
 
 Name = tuple[str, str]
@@ -24,11 +26,13 @@ class Accounts:
         self._rates: dict[str, Rates] = {}
         self._by_model: dict[Name, int] = {}
         self._unpriced: dict[Name, int] = {}
+        self.measured: dict[Name, Measured] = {}
+        """Tokens of this month."""
 
     def add(self, line: Line, amount: Amount) -> None:
         """Count a line of this month; a line of the next begins it."""
         if (month := line.day[:7]) > self.month:
-            self.month, self._models, self._pools = month, {}, {}
+            self.month, self._models, self._pools, self.measured = month, {}, {}, {}
         if month < self.month:
             return
         self._pools[line.pool] = self._pools.get(line.pool, 0) + amount.cost
@@ -56,9 +60,13 @@ class Accounts:
         """Return what each node costs now."""
         return self._rates.values()
 
-    def spent(self) -> Mapping[Name, Mapping[tuple[Use, bool], Amount]]:
-        """Return what each Model has cost this month."""
-        return self._models
+    def spent(self, name: Name) -> Grains:
+        """Return what a Model has cost this month."""
+        return sum(amount.cost for amount in self._models.get(name, {}).values())
+
+    def measure(self, name: Name, measured: Measured) -> None:
+        """Count tokens of a Model, with what it cost meanwhile."""
+        self.measured[name] = self.measured.get(name, Measured()) + measured
 
     def model_cost(
         self, name: Name, team: str, old: ModelCost | None, now: datetime
@@ -69,6 +77,7 @@ class Accounts:
             rate=self._by_model.get(name, 0),
             unpriced_pods=name in self._unpriced,
             month=self._models.get(name, {}),
+            measured=self.measured.get(name),
         )
         return model_cost(old, figures, now)
 

@@ -15,7 +15,7 @@ from modelfleet.plan.ledger.archive import without
 from modelfleet.plan.ledger.charges import rates_of
 from modelfleet.plan.ledger.checkpoint import Open
 from modelfleet.plan.ledger.fold import look
-from modelfleet.plan.ledger.scenes import Payer, Payers, payer_of, pool_of, scene_for
+from modelfleet.plan.ledger.scenes import Busy, Payer, Payers, payer_of, pool_of, scene_for
 from modelfleet.plan.ledger.sums import Amount, Line, Lines, lines_of
 from modelfleet.plan.ledger.units import Millis, day_of, millis
 from modelfleet.plan.ledger.values import UNALLOCATED, Book, Charge, Scene, State
@@ -41,6 +41,8 @@ class Books:
         self._archived = ""
         self._lines: dict[Line, Amount] = {}
         self.accounts = Accounts("")
+        self.busy: Busy = {}
+        """How busy pods were lately, as far as that is known."""
         caches.pods.subscribe(self._pod_changed)
         caches.nodes.subscribe(self._node_changed)
         caches.pools.subscribe(self._pool_changed)
@@ -64,6 +66,8 @@ class Books:
         self._lines, self.accounts = {}, Accounts(day_of(now)[:7])
         for line, amount in archive.items():
             self.accounts.add(line, amount)
+        if kept and kept.month == self.accounts.month:
+            self.accounts.measured = dict(kept.measured)
         self._add(kept.lines if kept else {})
         self.close_all()
 
@@ -116,7 +120,8 @@ class Books:
         at = max([self._state.at, *(book.at for book in self._books.values())])
         self._state = replace(self._state, at=at)
         state = replace(self._state, books=dict(self._books))
-        return Open(state, dict(self._lines), self._archived)
+        measured = dict(self.accounts.measured)
+        return Open(state, dict(self._lines), self._archived, measured, self.accounts.month)
 
     def archived(self, day: str) -> None:
         """Forget the lines up to a day that is kept elsewhere from now on."""
@@ -145,7 +150,7 @@ class Books:
             return None
         pool = pool_of(found, self._caches.pools)
         payers = Payers(self._payers, self._teams)
-        return scene_for(found, pool, self._pods.get(node, {}).values(), payers)
+        return scene_for(found, pool, self._pods.get(node, {}).values(), payers, self.busy)
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         touched = {one.node for one in (old, new) if one and one.node}

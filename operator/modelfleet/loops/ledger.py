@@ -13,6 +13,7 @@ from modelfleet.cluster.caches import Caches, key_of
 from modelfleet.cluster.checkpoints import OPEN, Checkpoints, Document
 from modelfleet.loops.books import Books
 from modelfleet.loops.costmetrics import Meter
+from modelfleet.loops.usage import Pages, Usage
 from modelfleet.plan.ledger.archive import LARGEST, due, extended, size, too_old
 from modelfleet.plan.ledger.checkpoint import (
     Open,
@@ -49,10 +50,12 @@ class Ledger:
         checkpoints: Checkpoints,
         wake: Wake,
         interval: float,
+        pages: Pages = lambda _: (),
         now: Callable[[], datetime] = clock.utc_now,
     ) -> None:
         self._caches, self._checkpoints, self._wake = caches, checkpoints, wake
         self._interval, self._now = interval, now
+        self._usage = Usage(caches, pages)
         self._meter = Meter()
         self._books = Books(caches, now, self._meter.charged)
         self._open: Document | None = None
@@ -78,9 +81,7 @@ class Ledger:
                 await self._begin()
                 while True:
                     await asyncio.sleep(self._interval)
-                    await self._close_all()
-                    await self.save()
-                    self._wake_stale()
+                    await self.round()
             except errors.Conflict:
                 telemetry.LEDGER_CHECKPOINTS.labels("conflict").inc()
                 logger.warning("another wrote the ledger: it is read again")
@@ -100,6 +101,7 @@ class Ledger:
 
     async def _begin(self) -> None:
         """Read what was kept, fill the gap since then, and write that at once."""
+        self._usage.forget()
         self._books.shut()
         documents = await self._checkpoints.all()
         self._open = next((one for one in documents if one.label == OPEN), None)
@@ -117,12 +119,23 @@ class Ledger:
         await self.save()
         self._wake_stale()
 
+    async def round(self) -> None:
+        """Close all books, keep a checkpoint, refresh statuses. Raises Conflict as `save` does."""
+        await self._close_all()
+        await self.save()
+        self._wake_stale()
+
     async def _close_all(self) -> None:
+        self._books.busy = self._usage.busy(self._models())
         for number, node in enumerate(self._books.nodes()):
             self._books.close(node)
             if number % NODES_AT_ONCE == 0:
                 await asyncio.sleep(0)
+        self._usage.count(self._models(), self._books.accounts)
         self._meter.told(self._books.accounts.rates())
+
+    def _models(self) -> list[Key]:
+        return [key_of(one) for one in self._caches.models if isinstance(one, Model)]
 
     async def save(self) -> None:
         """Write a checkpoint. Raises Conflict where another wrote one; other errors are logged."""

@@ -12,11 +12,13 @@ from modelfleet.cluster.caches import Caches
 from modelfleet.cluster.checkpoints import Checkpoints
 from modelfleet.cluster.session import Limits, Session
 from modelfleet.loops.ledger import Ledger
+from modelfleet.loops.usage import Pages
 from modelfleet.plan.ledger.checkpoint import Open, unpack_days, unpack_open
 from modelfleet.plan.ledger.units import GRAINS
 from modelfleet.plan.world import Key
 from support.fake_api import FakeApi
 from unit.loops.fleets import CHAT, Fleet
+from unit.plan.ledger.test_usage import told
 
 OPEN = "modelfleet-ledger-open"
 
@@ -24,12 +26,14 @@ OPEN = "modelfleet-ledger-open"
 class Keeper:
     """One operator's ledger over a fleet that several of them see."""
 
-    def __init__(self, fleet: Fleet, session: Session) -> None:
+    def __init__(self, fleet: Fleet, session: Session, pages: Pages = lambda _: ()) -> None:
         self._written = asyncio.Event()
         self.woken: list[Key] = []
         fleet.caches = Caches(lambda *_: None)
         self.checkpoints = Checkpoints(session, "system", "modelfleet-ledger")
-        self.ledger = Ledger(fleet.caches, self.checkpoints, self._wake, 3600.0, lambda: fleet.now)
+        self.ledger = Ledger(
+            fleet.caches, self.checkpoints, self._wake, 3600.0, pages, now=lambda: fleet.now
+        )
         fleet.tell()
 
     def _wake(self, key: Key, _: float) -> None:
@@ -102,9 +106,9 @@ async def test_the_next_leader_goes_on_where_the_last_checkpoint_ended(
 
     assert dollars(api) == 8
     assert CHAT in second.woken
-    told = second.ledger.model_cost(CHAT, None, fleet.now)
-    assert told is not None
-    assert told.month_to_date == "2.00"
+    cost = second.ledger.model_cost(CHAT, None, fleet.now)
+    assert cost is not None
+    assert cost.month_to_date == "2.00"
     await second.end()
 
 
@@ -183,9 +187,9 @@ async def test_days_that_are_over_move_into_their_month_and_are_still_told(
     await keeper.end()
     again = Keeper(fleet, session)
     await again.begin()
-    told = again.ledger.model_cost(CHAT, None, fleet.now)
-    assert told is not None
-    assert told.month_to_date == "96.00"
+    cost = again.ledger.model_cost(CHAT, None, fleet.now)
+    assert cost is not None
+    assert cost.month_to_date == "96.00"
     await again.end()
 
 
@@ -210,3 +214,21 @@ async def test_a_ledger_of_another_version_is_not_overwritten(
     assert not keeper.ledger.is_open
     assert {verb for verb, path in api.requests if "configmaps" in path} <= {"GET", "LIST"}
     task.cancel()
+
+
+async def test_how_busy_engines_are_makes_used_and_spare_and_utilization(session: Session) -> None:
+    fleet = a_fleet()
+    uid = "uid-chat-abc-1"
+    pages = [told(uid, running=1, waiting=0), told(uid, running=0, waiting=0)]
+    keeper = Keeper(fleet, session, lambda _: pages)
+    await keeper.begin()
+    fleet.see(fleet.ready(fleet.pod()))
+    await keeper.ledger.round()
+    fleet.wait(3600)
+    await keeper.ledger.round()
+
+    cost = keeper.ledger.model_cost(CHAT, None, fleet.now)
+    assert cost is not None
+    assert cost.split is not None
+    assert (cost.utilization_percent, cost.split.used, cost.split.idle) == (50, "1.00", "1.00")
+    await keeper.end()

@@ -12,12 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from modelfleet.plan.ledger.sums import Amount, Line
+from modelfleet.plan.ledger.tokens import Measured, Tokens
 from modelfleet.plan.ledger.units import GRAINS, told
 from modelfleet.plan.ledger.values import Account, Book, Quantities, Seat, State, Terms, Use
 
 FORMAT = 1
 
 Lines = Mapping[Line, Amount]
+Model = tuple[str, str]
+"""Namespace and name."""
 
 
 class UnknownFormat(Exception):
@@ -32,6 +35,10 @@ class Open:
     lines: Lines = field(default_factory=dict)
     archived: str = ""
     """The last day that is closed for good; what comes late is booked on the next one."""
+    measured: Mapping[Model, Measured] = field(default_factory=dict)
+    """Tokens of this month."""
+    month: str = ""
+    """Which that is."""
 
 
 def pack_open(kept: Open) -> str:
@@ -41,7 +48,15 @@ def pack_open(kept: Open) -> str:
     books = [_book_row(node, book, state, tables) for node, book in sorted(state.books.items())]
     lines = [_line_row(line, amount, tables) for line, amount in sorted(kept.lines.items())]
     body = {"openedAt": state.opened_at, "at": state.at, "books": books, "lines": lines}
-    return _pack({**body, "archived": kept.archived, "tables": tables.values})
+    return _pack({**body, "archived": kept.archived, **_measured(kept), "tables": tables.values})
+
+
+def _measured(kept: Open) -> dict[str, Any]:
+    rows = [
+        [*model, one.tokens.read, one.tokens.written, one.cost]
+        for model, one in sorted(kept.measured.items())
+    ]
+    return {"tokens": rows, "month": kept.month}
 
 
 def unpack_open(text: str) -> Open:
@@ -50,7 +65,12 @@ def unpack_open(text: str) -> Open:
     tables = body["tables"]
     books = dict(_book(row, body["at"], tables) for row in body["books"])
     state = State(opened_at=body["openedAt"], at=body["at"], books=books)
-    return Open(state, dict(_line(row, tables) for row in body["lines"]), body["archived"])
+    lines = dict(_line(row, tables) for row in body["lines"])
+    tokens = {
+        (namespace, name): Measured(Tokens(read, written), cost)
+        for namespace, name, read, written, cost in body["tokens"]
+    }
+    return Open(state, lines, body["archived"], tokens, body["month"])
 
 
 def pack_days(lines: Lines) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from modelfleet.api.conditions import timestamp
 from modelfleet.api.v1alpha1.cost import CostSplit, ModelCost, PoolCost
 from modelfleet.plan.ledger.sums import Amount
-from modelfleet.plan.ledger.tokens import per_million
+from modelfleet.plan.ledger.tokens import Measured, per_million
 from modelfleet.plan.ledger.units import GPU, GRAINS, HOUR, MILLION, Grains, Micros, Rate, split
 from modelfleet.plan.ledger.values import UNALLOCATED, Use
 
@@ -36,8 +36,8 @@ class ModelFigures:
     unpriced_pods: bool = False
     """Some of its pods are on nodes without a price now."""
     month: Spent = field(default_factory=dict)
-    tokens: int | None = None
-    """Of this month; None: not counted."""
+    measured: Measured | None = None
+    """Tokens of this month and what they cost; None: not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def _model_cost(figures: ModelFigures, now: datetime) -> ModelCost:
     total = spent.cost // GRAINS
     priced = spent.cost > 0 or figures.rate > 0
     known = priced or not (spent.unpriced or figures.unpriced_pods)
-    million = per_million(total, figures.tokens) if priced else None
+    million = _per_million(figures.measured) if priced else None
     return ModelCost(
         hourly=dollars(figures.rate) if figures.rate or not figures.unpriced_pods else None,
         month_to_date=dollars(total, 2) if known else None,
@@ -97,6 +97,10 @@ def _model_cost(figures: ModelFigures, now: datetime) -> ModelCost:
         team=figures.team[:63],
         as_of=timestamp(now),
     )
+
+
+def _per_million(measured: Measured | None) -> Micros | None:
+    return per_million(measured.cost // GRAINS, measured.tokens.all) if measured else None
 
 
 def _split(month: Spent, total: Micros) -> CostSplit:

@@ -1,7 +1,7 @@
 """From nodes, pods and Models to what the fold looks at."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelfleet.api import labels
@@ -36,6 +36,10 @@ CANNOT_RUN = frozenset(
     }
 )
 """What the kubelet calls a container that it cannot make run."""
+
+
+Busy = Mapping[str, int]
+"""Pod uid → millionths of the time in which it had requests. Absent: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,9 @@ def _selects(pool: GPUNodePool, node: Node) -> bool:
     return all(node.labels.get(key) == want for key, want in pool.spec.node_selector.items())
 
 
-def scene_for(node: Node, pool: GPUNodePool | None, pods: Iterable[Pod], payers: Payers) -> Scene:
+def scene_for(
+    node: Node, pool: GPUNodePool | None, pods: Iterable[Pod], payers: Payers, busy: Busy
+) -> Scene:
     """Return a node with all that holds a part of it."""
     resource = pool.spec.resource_name if pool else NVIDIA
     held = [pod for pod in pods if not pod.finished]
@@ -82,7 +88,9 @@ def scene_for(node: Node, pool: GPUNodePool | None, pods: Iterable[Pod], payers:
         uid=node.uid,
         born_at=_at(node.created_at) or 0,
         terms=terms_for(node, pool),
-        tenants=tuple(_tenant(pod, resource, node, payers) for pod in held),
+        tenants=tuple(
+            replace(_tenant(pod, resource, node, payers), busy=busy.get(pod.uid)) for pod in held
+        ),
     )
 
 

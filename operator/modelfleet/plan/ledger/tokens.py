@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelfleet.plan.ledger.units import MILLION, Micros, split
+from modelfleet.plan.ledger.units import MILLION, Grains, Micros, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,22 @@ class Tokens:
 
     def __add__(self, other: "Tokens") -> "Tokens":
         return Tokens(self.read + other.read, self.written + other.written)
+
+    @property
+    def all(self) -> int:
+        """Return both together."""
+        return self.read + self.written
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Tokens of a Model in a month, and what it cost while they were counted."""
+
+    tokens: Tokens = Tokens()
+    cost: Grains = 0
+
+    def __add__(self, other: "Measured") -> "Measured":
+        return Measured(self.tokens + other.tokens, self.cost + other.cost)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from modelfleet.plan.ledger.figures import (
     pool_cost,
 )
 from modelfleet.plan.ledger.sums import Amount
+from modelfleet.plan.ledger.tokens import Measured, Tokens
 from modelfleet.plan.ledger.units import GPU, GRAINS, HOUR, MILLION
 from modelfleet.plan.ledger.values import Use
 from support.builders import NOON
@@ -48,7 +49,9 @@ def test_a_model_tells_its_rate_its_month_and_what_that_was_spent_on() -> None:
 
 
 def test_tokens_make_a_price_per_million() -> None:
-    told = model_cost(None, replace(CHAT, tokens=22_000_000), NOON)
+    told = model_cost(
+        None, replace(CHAT, measured=Measured(Tokens(20_000_000, 2_000_000), 11 * DOLLAR)), NOON
+    )
 
     assert told is not None
     assert told.per_million_tokens == "0.5000"
