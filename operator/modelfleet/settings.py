@@ -47,6 +47,8 @@ class Settings(BaseModel):
     identity: str = ""
     """This process among the candidates; the pod's name. Empty: the host's name."""
     metrics_address: Annotated[str, AfterValidator(_host_and_port)] = "0.0.0.0:8080"
+    gateway_service: str = "modelfleet-gateway"
+    """The Service of the gateways, in `namespace`. Where there is none, nothing is held."""
     resync_seconds: Annotated[float, Field(gt=0)] = 300.0
     """How often every object is looked at, whatever happened."""
     ledger_seconds: Annotated[float, Field(gt=0)] = 60.0
@@ -59,12 +61,53 @@ class Settings(BaseModel):
     log_format: Literal["json", "text"] = "json"
 
 
+class GatewaySettings(BaseModel):
+    """A gateway's configuration. Durations are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespaces: Names = ()
+    """Where to look for Models. Empty: everywhere."""
+    kubeconfig: str = ""
+    context: str = ""
+    host: str = "0.0.0.0"
+    """The address to listen at, on a port for each Model that may sleep."""
+    metrics_address: Annotated[str, AfterValidator(_host_and_port)] = "0.0.0.0:8080"
+    most_requests: Annotated[int, Field(ge=1)] = 1000
+    """Held for one Model."""
+    most_bytes: Annotated[int, Field(ge=1)] = 64 * 2**20
+    """Held for one Model."""
+    total_bytes: Annotated[int, Field(ge=1)] = 512 * 2**20
+    """Held for all Models."""
+    hold_seconds: Annotated[float, Field(gt=0)] = 600.0
+    """The longest time that a request is held, however long a start may take."""
+    request_seconds: Annotated[float, Field(gt=0)] = 30.0
+    connections: Annotated[int, Field(ge=1)] = 16
+    """To the API server, watches not counted."""
+    leave_seconds: Annotated[float, Field(ge=0)] = 5.0
+    """Until Services have heard that no new requests are taken."""
+    shutdown_seconds: Annotated[float, Field(ge=0)] = 120.0
+    """In which requests that are here may end after that."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "text"] = "json"
+
+
 def from_environment(environment: Mapping[str, str], **flags: Any) -> Settings:
     """Read settings; a flag that is not None wins. Raises pydantic.ValidationError."""
-    chosen = {
+    return Settings.model_validate(_chosen(Settings, environment, flags))
+
+
+def gateway_from_environment(environment: Mapping[str, str], **flags: Any) -> GatewaySettings:
+    """Do the same for a gateway."""
+    return GatewaySettings.model_validate(_chosen(GatewaySettings, environment, flags))
+
+
+def _chosen(
+    form: type[BaseModel], environment: Mapping[str, str], flags: Mapping[str, Any]
+) -> dict[str, Any]:
+    chosen: dict[str, Any] = {
         name: environment[PREFIX + name.upper()]
-        for name in Settings.model_fields
+        for name in form.model_fields
         if PREFIX + name.upper() in environment
     }
-    chosen |= {name: value for name, value in flags.items() if value is not None}
-    return Settings.model_validate(chosen)
+    return chosen | {name: value for name, value in flags.items() if value is not None}

@@ -26,6 +26,7 @@ from modelfleet.plan.scaling import Memory, requests_in
 from modelfleet.plan.world import (
     Claim,
     Deployment,
+    Endpoints,
     EnginePlan,
     Key,
     Manifest,
@@ -79,6 +80,8 @@ class FakeCluster(FakeKubernetes):
         """Micro-dollars of any GPU and hour."""
         self.memories: dict[Key, Memory] = {}
         """What the running operator remembers of loads."""
+        self.gateways: tuple[str, ...] = ()
+        """Addresses of gateways that take requests."""
         self.most_writes: int | None = None
         """After so many changes to the world a look dies, as when the operator is killed."""
         self._writes = 0
@@ -150,6 +153,10 @@ class FakeCluster(FakeKubernetes):
             memory=self.memories.get(_key_of(model)),
             price=self.price,
             lost_nodes=frozenset(pod.node for pod in pods if pod.node and self._lost(pod.node)),
+            gateways=self.gateways,
+            activator=_activator(family),
+            answers=any(is_led_to(pod, _route(family)) for pod in pods),
+            gateway_ports=self._gateway_ports(),
         )
 
     def _policy(self, model: Model) -> AutoscalingPolicy | None:
@@ -158,6 +165,13 @@ class FakeCluster(FakeKubernetes):
             return None
         where = Key("AutoscalingPolicy", model.metadata.namespace, chosen.policy_ref.name)
         return self.policy(where)
+
+    def _gateway_ports(self) -> dict[int, Key]:
+        found = self.world.of(rest.ENDPOINT_SLICES).values()
+        return {
+            one["ports"][0]["port"]: Key("Model", TEAM, one["metadata"]["labels"][labels.MODEL])
+            for one in found
+        }
 
     def _family(self, model: Model) -> Family:
         found = self.children(model.metadata.name).items()
@@ -338,6 +352,16 @@ def _route(family: Family) -> str | None:
     services = (one for (kind, _), one in family.items() if kind == "Service")
     selectors = (one["spec"].get("selector", {}).get(labels.REVISION) for one in services)
     return next(selectors, None)
+
+
+def _activator(family: Family) -> Endpoints | None:
+    found = (parse.endpoints(one) for (kind, _), one in family.items() if kind == "EndpointSlice")
+    return next(found, None)
+
+
+def is_led_to(pod: Pod, route: str | None) -> bool:
+    """Whether the Service leads to a pod, as Kubernetes' own slices say."""
+    return pod.ready and pod.serving and not pod.terminating and route in (None, pod.revision)
 
 
 def _result_of(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -24,6 +24,7 @@ CHILDREN = (
     rest.SERVICES,
     rest.DISRUPTION_BUDGETS,
     rest.DEPLOYMENTS,
+    rest.ENDPOINT_SLICES,
 )
 
 

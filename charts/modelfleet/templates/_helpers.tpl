@@ -90,6 +90,10 @@ a kind. `subresource` asks for that of each kind that has it; "" for the kinds t
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]
+# Leads a Service to the gateway while its Model sleeps.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch, create, patch]
 # Takes a pod that leaves out of its Service, by a label.
 - apiGroups: [""]
   resources: [pods]

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     # Ready
     ALL_REPLICAS_READY = "AllReplicasReady"
     SCALED_TO_ZERO = "ScaledToZero"
+    ASLEEP = "Asleep"
     POOL_READY = "PoolReady"
     VALID = "Valid"
     # Waiting: nobody must act, time or another object will help

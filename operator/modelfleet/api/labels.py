@@ -18,6 +18,16 @@ ABORT = f"{GROUP}/abort"
 RETRY = f"{GROUP}/retry"
 """Annotation on a Model, with any new value: try a revision that has failed again."""
 
+SLEEP = f"{GROUP}/sleep"
+"""Annotation on a Model, with any new value: have it sleep at no replica until it is woken."""
+WAKE = f"{GROUP}/wake"
+"""Annotation on a Model, with the value of the sleep that is over."""
+
 MANAGED_BY = "app.kubernetes.io/managed-by"
 NAME = "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"
+
+SERVICE_NAME = "kubernetes.io/service-name"
+"""On an EndpointSlice: the Service that it belongs to."""
+SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+"""On an EndpointSlice: who writes it; the controller leaves all but its own alone."""

@@ -10,9 +10,11 @@ from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.cluster import children, customs, parse, rest
 from modelfleet.cluster.children import Child
+from modelfleet.cluster.gateways import Gateways
 from modelfleet.cluster.gpus import GpuIndex
 from modelfleet.cluster.rest import Resource
 from modelfleet.cluster.store import Store
+from modelfleet.plan.sleep import may_sleep
 from modelfleet.plan.world import Claim, Key, Namespace, Node, Pod, Unreadable
 
 Wake = Callable[[Key, float], None]
@@ -24,6 +26,7 @@ CHILDREN = (
     rest.SERVICES,
     rest.DISRUPTION_BUDGETS,
     rest.DEPLOYMENTS,
+    rest.ENDPOINT_SLICES,
 )
 
 POOL_PAUSE = 1.0
@@ -35,6 +38,9 @@ CAPACITY_PAUSE = 0.2
 POD_PAUSE = 0.05
 """Several conditions of one pod change within milliseconds."""
 
+GATEWAY_PAUSE = 0.1
+"""Gateways come and go together, in a rollout of theirs."""
+
 
 class Caches:
     """The stores of all kinds and the index of GPUs. Feed the stores and they do the rest."""
@@ -45,6 +51,7 @@ class Caches:
         """Models to wake when a GPU becomes free."""
         self._claims: dict[Key, Claim] = {}
         self.gpus = GpuIndex(self._freed)
+        self.gateways = Gateways()
         self.models: Store[Model | Unreadable] = Store(
             rest.MODELS, customs.model, index={"engine": _engine_of, "policy": _policy_of}
         )
@@ -61,6 +68,7 @@ class Caches:
             for resource in CHILDREN
         }
         self._subscribe()
+        self.gateways.subscribe(self._gateways_changed)
 
     def customs(self) -> Mapping[str, Store[Any]]:
         """Return the stores of our own kinds, by kind."""
@@ -104,6 +112,7 @@ class Caches:
             if new is None:
                 self.waiting.discard(key)
                 self.note_claim(key, None)
+                self.gateways.free_port(key)
             self._wake(key, 0.0)
 
     def _pool_changed(self, old: GPUNodePool | None, new: GPUNodePool | None) -> None:
@@ -152,7 +161,15 @@ class Caches:
 
     def _child_changed(self, old: Child | None, new: Child | None) -> None:
         if (one := new or old) is not None:
-            self._wake(Key("Model", *one.family), POD_PAUSE if old and new else 0.0)
+            key = Key("Model", *one.family)
+            if one.is_activator and one.endpoints is not None:
+                self.gateways.note_port(key, one.endpoints.port)
+            self._wake(key, POD_PAUSE if old and new else 0.0)
+
+    def _gateways_changed(self) -> None:
+        for model in self.models:
+            if isinstance(model, Model) and (may_sleep(model) or key_of(model) in self.gateways):
+                self._wake(key_of(model), GATEWAY_PAUSE)
 
     def _wake_pools(self, names: tuple[str, ...]) -> None:
         for name in names:

@@ -13,7 +13,8 @@ import orjson
 from modelfleet.api import labels
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.cluster import parse, rest
-from modelfleet.plan.world import Deployment, Ref, Revision
+from modelfleet.plan import names
+from modelfleet.plan.world import Deployment, Endpoints, Ref, Revision
 
 Family = tuple[str, str]
 """Namespace and name of a Model."""
@@ -41,6 +42,8 @@ class Child:
     body: bytes
     deployment: Deployment | None = None
     """What a Deployment says of itself; its status is not in the body."""
+    endpoints: Endpoints | None = None
+    """Where an EndpointSlice leads to. Those that Kubernetes makes of our Services count too."""
 
     @property
     def facts(self) -> Deployment | Revision | None:
@@ -60,8 +63,13 @@ class Child:
         facts = self.facts
         revision = facts.revision if isinstance(facts, Deployment) else ""
         revision = facts.hash if isinstance(facts, Revision) else revision
-        name = model.metadata.name
+        name = names.activator(model) if self.endpoints else model.metadata.name
         return self.ref.name == (f"{name}-{revision}" if revision else name)
+
+    @property
+    def is_activator(self) -> bool:
+        """Whether this is the slice that leads to gateways."""
+        return self.endpoints is not None and self.ref.name == f"{self.model}-activator"
 
     @property
     def uid(self) -> str:
@@ -85,6 +93,7 @@ def child(raw: dict[str, Any]) -> Child:
         terminating="deletionTimestamp" in meta,
         body=_slim(raw),
         deployment=parse.deployment(raw) if kind == rest.DEPLOYMENTS.kind else None,
+        endpoints=parse.endpoints(raw) if kind == rest.ENDPOINT_SLICES.kind else None,
     )
 
 

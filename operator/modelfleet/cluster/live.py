@@ -1,6 +1,6 @@
 """The real cluster behind `reconcile`: reads caches, writes what differs, reports once."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from modelfleet.plan.scaling import Memory, requests_in
 from modelfleet.plan.status import held_up_status_for
 from modelfleet.plan.world import (
     Deployment,
+    Endpoints,
     EnginePlan,
     Key,
     Manifest,
@@ -179,6 +180,10 @@ class LiveCluster:
             pages=pages,
             memory=self._scaling.memory(key),
             lost_nodes=frozenset(one.node for one in pods if one.node and self._lost(one.node)),
+            gateways=self._caches.gateways.ready(),
+            activator=next((one.endpoints for one in self._children("EndpointSlice", model)), None),
+            answers=any(endpoints.ready for endpoints in self._led_to(model)),
+            gateway_ports=self._caches.gateways.ports,
         )
 
     def policy(self, key: Key) -> AutoscalingPolicy | None:
@@ -208,6 +213,13 @@ class LiveCluster:
         found = self._caches.children[kind].by("model", family)
         return [one for one in found if one.is_of(model)]
 
+    def _led_to(self, model: Model) -> Iterator[Endpoints]:
+        """Yield what Kubernetes has made of the Model's Service."""
+        family = (model.metadata.namespace, model.metadata.name)
+        for child in self._caches.children["EndpointSlice"].by("model", family):
+            if child.endpoints is not None and not child.is_activator:
+                yield child.endpoints
+
     def _placed(self, pod: Pod) -> Pod:
         if pod.node is None or not pod.requests:
             return pod
@@ -228,6 +240,7 @@ class LiveCluster:
         self._scaling.note(key, plan.memory)
         seconds = float(analysis.interval_seconds) if plan.compares else None
         self._evidence.watch(key, seconds, plan.probes)
+        self._caches.gateways.note_port(key, plan.gateway_port)
         try:
             for mark in plan.marks:
                 await self._mark(mark)

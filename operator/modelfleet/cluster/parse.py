@@ -8,7 +8,16 @@ from typing import Any
 
 from modelfleet.api import labels
 from modelfleet.cluster.covers import quantity
-from modelfleet.plan.world import Deployment, Exit, Namespace, Node, Pod, Revision, Waiting
+from modelfleet.plan.world import (
+    Deployment,
+    Endpoints,
+    Exit,
+    Namespace,
+    Node,
+    Pod,
+    Revision,
+    Waiting,
+)
 
 Raw = Mapping[str, Any]
 
@@ -256,4 +265,22 @@ def revision(raw: Raw) -> Revision:
         inputs=(raw.get("data") or {}).get("spec", {}),
         uid=meta.get("uid", ""),
         created_at=instant(meta.get("creationTimestamp")),
+    )
+
+
+def endpoints(raw: Raw) -> Endpoints:
+    """Return where an EndpointSlice leads to. Only IPv4 is looked at."""
+    found = raw.get("endpoints") or () if raw.get("addressType") == "IPv4" else ()
+    ports = {one.get("name"): one.get("port") for one in raw.get("ports") or ()}
+    ready = {
+        address
+        for one in found
+        # As the API has it: what is not said to be unready is ready.
+        if (one.get("conditions") or {}).get("ready") is not False
+        for address in one["addresses"][:1]
+    }
+    return Endpoints(
+        service=(raw["metadata"].get("labels") or {}).get(labels.SERVICE_NAME, ""),
+        port=ports.get("http"),
+        ready=tuple(sorted(ready)),
     )

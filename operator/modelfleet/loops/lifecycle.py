@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from modelfleet import clock, telemetry
+from modelfleet.api import labels
 from modelfleet.cluster import errors
 from modelfleet.cluster.apply import Applier
 from modelfleet.cluster.caches import CHILDREN, OURS, Caches
@@ -117,6 +118,7 @@ class Operator:
         stores: list[tuple[Any, Scope]] = [
             *((store, Scope()) for store in caches.of_no_namespace()),
             (caches.pods, Scope()),
+            (caches.gateways.slices, self._gateways()),
             *((caches.models, Scope(namespace=one)) for one in wherever),
             *((caches.policies, Scope(namespace=one)) for one in wherever),
             *(
@@ -126,6 +128,10 @@ class Operator:
             ),
         ]
         return [Informer(self._session, store, scope) for store, scope in stores]
+
+    def _gateways(self) -> Scope:
+        service = f"{labels.SERVICE_NAME}={self._settings.gateway_service}"
+        return Scope(namespace=self._settings.namespace, labels=service)
 
     def _may_write(self) -> bool:
         return not self._settings.leader_election or self._elector.is_leader

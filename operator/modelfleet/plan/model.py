@@ -18,6 +18,7 @@ from modelfleet.plan.objects.revision import controller_revision_for
 from modelfleet.plan.objects.service import service_for
 from modelfleet.plan.objects.serviceaccount import service_account_for
 from modelfleet.plan.rollout import Rollout, needs_probes, rollout_for
+from modelfleet.plan.sleep import sleep_for
 from modelfleet.plan.status import notices_for, scaled, status_for, unreadable_status_for
 from modelfleet.plan.world import Manifest, Observed, Plan, Ref, Revision, Unreadable
 
@@ -37,7 +38,8 @@ def plan_for(model: Model, seen: Observed) -> Plan:
         return Plan(status=model.status)  # the garbage collector takes the children
 
     scale = scale_for(model, seen)
-    model = scale.model
+    sleep = sleep_for(scale.model, seen)
+    model = sleep.model
     problem = why_impossible(model, seen)
     wanted = None if problem else wanted_revision(model, seen)
     rollout = rollout_for(model, wanted.hash if wanted else None, seen)
@@ -49,7 +51,7 @@ def plan_for(model: Model, seen: Observed) -> Plan:
     idle = model.spec.paused or bool(seen.taken)
     return Plan(
         status=status,
-        apply=() if idle else tuple(objects_for(model, seen, wanted, rollout)),
+        apply=() if idle else (*objects_for(model, seen, wanted, rollout), *sleep.activator),
         delete=() if idle else tuple(leftovers(model, seen, wanted, rollout)),
         marks=() if idle else marks_for(leavers, seen),
         notices=(*notices_for(model.status, status), *scale.notices(seen.now)),
@@ -58,6 +60,7 @@ def plan_for(model: Model, seen: Observed) -> Plan:
         compares=rollout.compares,
         probes=rollout.compares and needs_probes(model.spec.rollout.canary.analysis, seen.engine),
         claim=claim_for(model, rollout.replicas, seen),
+        gateway_port=sleep.port,
         waits_for_capacity=rollout.waits_for_capacity,
         look_again_in=min(next_look(model, seen, status), rollout.look_again_in or SETTLED),
     )

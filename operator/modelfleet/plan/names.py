@@ -26,6 +26,11 @@ def service_account(model: Model) -> str:
     return model.metadata.name
 
 
+def activator(model: Model) -> str:
+    """The slice by which the model's Service leads to gateways while nothing else answers."""
+    return f"{model.metadata.name}-activator"
+
+
 def disruption_budget(model: Model) -> str:
     """One budget covers the pods of all revisions."""
     return model.metadata.name

@@ -13,6 +13,7 @@ from modelfleet.plan.census import census_of, old_revisions, ready_in
 from modelfleet.plan.diagnosis import Diagnosis, diagnose
 from modelfleet.plan.diagnosis.text import quoted
 from modelfleet.plan.rollout import Progress, Rollout, remembered
+from modelfleet.plan.sleep import sleep_of
 from modelfleet.plan.startup import phases_for
 from modelfleet.plan.verdict import MOST_BYTES, Verdict, conditions_for, notices_between, within
 from modelfleet.plan.world import Notice, Observed, Pod, Unreadable
@@ -190,7 +191,7 @@ def _verdict(
         told = f"{unfinished}; {rollout.because}{_homeless(seen, wanted, trouble)}"
         message = within(told, MOST_BYTES)
         return Verdict(Reason.ROLLING_OUT, message, ConditionType.RECONCILING)
-    return _all_well(model, wanted)
+    return _all_well(model, seen, wanted)
 
 
 def _of_canary(
@@ -230,8 +231,10 @@ def _given_up(model: Model, why: str, others: str) -> str:
     return within(why, MOST_BYTES - len(rest.encode())) + rest
 
 
-def _all_well(model: Model, wanted: str) -> Verdict:
+def _all_well(model: Model, seen: Observed, wanted: str) -> Verdict:
     count = model.spec.replicas
+    if not count and sleep_of(model) is not None:
+        return Verdict(Reason.ASLEEP, _sleeping(model, seen))
     if not count:
         return Verdict(Reason.SCALED_TO_ZERO, _asleep(model))
     ready = "1 replica is" if count == 1 else f"{count} replicas are"
@@ -242,6 +245,14 @@ def _asleep(model: Model) -> str:
     if model.spec.autoscaling is None:
         return "scaled to zero; raise spec.replicas to serve it"
     return "scaled to zero by its policy; raise spec.autoscaling.minReplicas to serve it"
+
+
+def _sleeping(model: Model, seen: Observed) -> str:
+    if seen.gateways:
+        return "asleep; the next request wakes it, and is held until it is ready"
+    meta = model.metadata
+    wake = f"kubectl annotate model -n {meta.namespace} {meta.name} {labels.SLEEP}-"
+    return f"asleep, and no gateway is there to hold requests, so they are refused. Wake it: {wake}"
 
 
 def _under_way(model: Model, seen: Observed, wanted: str, others: str) -> str:

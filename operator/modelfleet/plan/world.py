@@ -249,6 +249,17 @@ class Claim:
     """Of `replicas`, those that the scheduler has found no node for, long enough to doubt it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """What an EndpointSlice says: where a Service leads to."""
+
+    service: str
+    port: int | None
+    """The one named http."""
+    ready: tuple[str, ...] = ()
+    """Addresses that take new connections, sorted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """All that a decision about one Model may look at."""
@@ -289,6 +300,14 @@ class Observed:
     """What this process remembers of its load; None: no more than its status tells."""
     price: int | None = None
     """Micro-dollars of one GPU of this Model and hour; None: not known."""
+    gateways: tuple[str, ...] = ()
+    """Addresses of the gateways that take requests, sorted."""
+    activator: Endpoints | None = None
+    """Where the Model's Service leads to besides its pods."""
+    answers: bool = False
+    """Whether the Service leads to a pod that is ready."""
+    gateway_ports: Mapping[int, Key] = field(default_factory=dict)
+    """Ports of the gateways, each with the Model that it stands for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,6 +349,8 @@ class Plan:
     """What others must leave alone until it is bound."""
     memory: Memory | None = None
     """Of the load, for the next look; None: a policy does not decide about this Model."""
+    gateway_port: int | None = None
+    """The port of gateways that stands for this Model."""
     waits_for_capacity: bool = False
     """Wake the Model when a GPU becomes free."""
     look_again_in: timedelta = timedelta(minutes=5)
