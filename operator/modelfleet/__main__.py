@@ -10,7 +10,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Name the commands."""
-        return ["cost", "crds", "operator", "plan"]
+        return ["cost", "crds", "gateway", "operator", "plan"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import one."""
@@ -18,6 +18,10 @@ class Commands(click.Group):
             from modelfleet.main import operator  # noqa: PLC0415
 
             return operator
+        if cmd_name == "gateway":
+            from modelfleet.main_gateway import gateway  # noqa: PLC0415
+
+            return gateway
         if cmd_name in ("cost", "crds", "plan"):
             from modelfleet import cli  # noqa: PLC0415
 

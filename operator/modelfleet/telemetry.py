@@ -105,6 +105,21 @@ SERVER_PROBES = Counter(
     ("outcome",),
 )
 
+HELD_REQUESTS = Gauge("modelfleet_gateway_held_requests", "Requests that wait for a replica.")
+HELD_BYTES = Gauge(
+    "modelfleet_gateway_held_bytes", "Bytes of requests that no replica has answered yet."
+)
+GATEWAY_REQUESTS = Counter(
+    "modelfleet_gateway_requests_total",
+    "Requests to the gateway, by what came of it.",
+    ("outcome",),
+)
+GATEWAY_HOLD_SECONDS = Histogram(
+    "modelfleet_gateway_hold_seconds",
+    "Time from a request's arrival to its replica's answer.",
+    buckets=(0.1, 1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0),
+)
+
 EVENTS = Counter(
     "modelfleet_events_total", "Kubernetes events, by what became of them.", ("outcome",)
 )

@@ -45,6 +45,8 @@ def apply(*manifests: dict[str, Any]) -> str:
 class Operator:
     """One operator process. As a context manager it is stopped gracefully."""
 
+    command: tuple[str, ...] = ("operator", "--namespace", "default")
+
     def __init__(self, server: str | None = None, **environment: str) -> None:
         """`server` replaces the API server's URL: a proxy that records or breaks things."""
         self.port = _free_port()
@@ -57,11 +59,9 @@ class Operator:
 
     def start(self) -> Self:
         """Start the process; it may not be ready yet."""
+        own = ["--metrics-address", f"127.0.0.1:{self.port}", "--log-format", "text"]
         self.process = subprocess.Popen(
-            [
-                sys.executable, "-m", "modelfleet", "operator", "--namespace", "default",
-                "--metrics-address", f"127.0.0.1:{self.port}", "--log-format", "text",
-            ],
+            [sys.executable, "-m", "modelfleet", *self.command, *own],
             env=self.environment, stdout=self.log.open("ab"), stderr=subprocess.STDOUT,
         )  # fmt: skip
         return self
@@ -111,6 +111,15 @@ class Operator:
     def __exit__(self, *_: object) -> None:
         if self.process and self.process.poll() is None:
             self.stop()
+
+
+class Gateway(Operator):
+    """One gateway process, on an address that no pod has."""
+
+    def __init__(self, host: str = "10.244.255.250", *flags: str) -> None:
+        super().__init__()
+        self.host = host
+        self.command = ("gateway", "--host", host, "--leave-seconds", "2", *flags)
 
 
 def _free_port() -> int:

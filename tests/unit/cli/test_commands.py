@@ -21,13 +21,14 @@ def test_help_lists_every_command_with_its_purpose(run: Run, help_option: str) -
     result = run(help_option)
 
     assert result.exit_code == 0
-    listed = dict(line.split(maxsplit=1) for line in result.stdout.splitlines()[-3:])
+    listed = dict(line.split(maxsplit=1) for line in result.stdout.splitlines()[-4:])
     assert listed["crds"].startswith("Print the CRDs")
+    assert listed["gateway"].startswith("Hold requests")
     assert listed["operator"].startswith("Run the operator")
     assert listed["plan"].startswith("Print what would be applied")
 
 
-@pytest.mark.parametrize("command", ["plan", "crds", "operator"])
+@pytest.mark.parametrize("command", ["plan", "crds", "gateway", "operator"])
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     result = run(command, "--help")
 
