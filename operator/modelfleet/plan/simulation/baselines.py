@@ -42,7 +42,7 @@ class Hpa:
 
     @property
     def settings(self) -> str:
-        """Its settings as a user would say them."""
+        """What it goes by, as a user would say it."""
         return f"{self.target:g} in flight per pod, window {self.window:g} s"
 
     def decide(self, seen: Seen) -> Wish:
@@ -104,7 +104,7 @@ class Kpa:
 
     @property
     def settings(self) -> str:
-        """Its settings as a user would say them."""
+        """What it goes by, as a user would say it."""
         windows = f"stable window {self.window:g} s, scale-down delay {self.delay:g} s"
         return f"{self.target:g} in flight per pod, {windows}"
 

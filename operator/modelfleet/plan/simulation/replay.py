@@ -45,6 +45,11 @@ class Scaler(Protocol):
         """Seconds from one look to the next."""
         ...
 
+    @property
+    def settings(self) -> str:
+        """What it goes by, as a user would say it."""
+        ...
+
     def decide(self, seen: Seen) -> Wish:
         """Say how many replicas there shall be."""
         ...
