@@ -10,7 +10,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Name the commands."""
-        return ["cost", "crds", "gateway", "operator", "plan"]
+        return ["cost", "crds", "gateway", "operator", "plan", "simulate"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import one."""
@@ -22,7 +22,7 @@ class Commands(click.Group):
             from modelfleet.main_gateway import gateway  # noqa: PLC0415
 
             return gateway
-        if cmd_name in ("cost", "crds", "plan"):
+        if cmd_name in ("cost", "crds", "plan", "simulate"):
             from modelfleet import cli  # noqa: PLC0415
 
             return cli.COMMANDS[cmd_name]

@@ -21,14 +21,15 @@ def test_help_lists_every_command_with_its_purpose(run: Run, help_option: str) -
     result = run(help_option)
 
     assert result.exit_code == 0
-    listed = dict(line.split(maxsplit=1) for line in result.stdout.splitlines()[-4:])
+    listed = dict(line.split(maxsplit=1) for line in result.stdout.splitlines()[-5:])
     assert listed["crds"].startswith("Print the CRDs")
     assert listed["gateway"].startswith("Hold requests")
     assert listed["operator"].startswith("Run the operator")
     assert listed["plan"].startswith("Print what would be applied")
+    assert listed["simulate"].startswith("Replay a trace")
 
 
-@pytest.mark.parametrize("command", ["plan", "crds", "gateway", "operator"])
+@pytest.mark.parametrize("command", ["plan", "crds", "gateway", "operator", "simulate"])
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     result = run(command, "--help")
 

@@ -26,6 +26,7 @@ class Planned:
 
     wishes: dict[float, int]
     period: float = 15.0
+    settings: str = ""
     seen: list[tuple[float, int, int]] = field(default_factory=list)
 
     def decide(self, seen: Seen) -> Wish:

@@ -1,0 +1,1 @@
+"""What `modelfleet simulate` reads, runs and shows."""
