@@ -3,6 +3,7 @@
 Caches hear of every change at once, so that a test need not wait for a watch.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from modelfleet.cluster import rest
 from modelfleet.cluster.apply import Applier
 from modelfleet.cluster.caches import Caches
 from modelfleet.cluster.events import Recorder
+from modelfleet.cluster.fence import Fenced
 from modelfleet.cluster.live import LiveCluster
 from modelfleet.cluster.session import Session
 from modelfleet.plan.samples import ProbeResult, Scrape
@@ -123,16 +125,16 @@ class LiveWorld:
         self.costs = Costs()
         self.scaling = Scaling()
         self.recorder = Notes(session)
+        fenced = Fenced(session, lambda: math.inf if self.leads else 0.0)
         self.cluster = LiveCluster(
-            session,
+            fenced,
             self.caches,
-            Applier(session),
+            Applier(fenced),
             self.recorder,
             self.load,
             self.evidence,
             self.costs,
             self.scaling,
-            lambda: self.leads,
             lambda: NOON,
         )
         self.follow()

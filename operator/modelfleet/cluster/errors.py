@@ -2,6 +2,7 @@
 
 ApiError
 ├── Unavailable        retry with backoff: timeouts, 401, 429, 5xx, a lost connection
+│   ├── Deposed        we do not lead, or not for long enough to see the request through
 │   └── Stale          the world has moved on: look again, sending the same once more is no use
 │       ├── Conflict   409: another resourceVersion or uid, or the name exists already
 │       ├── Gone       410: the resourceVersion is too old, list again
@@ -40,6 +41,10 @@ class ApiError(Exception):
 
 class Unavailable(ApiError):
     """Nothing is wrong with the request: try it again later."""
+
+
+class Deposed(Unavailable):
+    """We may not write: another replica leads, or may by the time that the request arrives."""
 
 
 class Stale(Unavailable):

@@ -112,16 +112,14 @@ class LiveCluster:
         evidence: Evidence,
         costs: Costs,
         scaling: Scaling,
-        may_write: Callable[[], bool],
         now: Callable[[], datetime] = clock.utc_now,
     ) -> None:
-        """`may_write` says whether this process leads; it is asked before every write."""
+        """`session` and what `applier` has refuse to write for one that does not lead."""
         self._session, self._caches = session, caches
         self._applier, self._load, self._evidence = applier, load, evidence
         self._costs = costs
-        self._scaling = scaling
-        self._may_write, self.now = may_write, now
-        self._reporter = Reporter(session, caches, recorder, self._require_leadership)
+        self._scaling, self.now = scaling, now
+        self._reporter = Reporter(session, caches, recorder)
 
     # --- reading -------------------------------------------------------------
 
@@ -274,7 +272,6 @@ class LiveCluster:
 
     async def _mark(self, mark: PodMark) -> None:
         """Tell a pod, or rather what looks at it, that it leaves or stays."""
-        self._require_leadership()
         body = {
             "metadata": {
                 "uid": mark.uid,
@@ -289,7 +286,6 @@ class LiveCluster:
         self._caches.pods.put(reply.body)
 
     async def _apply(self, model: Model, manifest: Manifest) -> None:
-        self._require_leadership()
         meta, store = manifest["metadata"], self._caches.children[manifest["kind"]]
         known = store.get(meta["namespace"], meta["name"])
         live = known.manifest() if known else None
@@ -324,12 +320,7 @@ class LiveCluster:
             raise errors.Stale(f"Model {meta.name} is gone")
 
     async def _delete(self, ref: Ref) -> None:
-        self._require_leadership()
         await self._applier.delete(ref)
-
-    def _require_leadership(self) -> None:
-        if not self._may_write():
-            raise errors.Unavailable("another replica leads")
 
     # --- reporting -----------------------------------------------------------
 

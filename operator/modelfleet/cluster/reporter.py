@@ -1,6 +1,6 @@
 """Writes statuses and the events that go with them, as seldom as users can bear."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -38,15 +38,8 @@ class Verdict(Protocol):
 class Reporter:
     """One author of every status. Raises Unavailable where a write is worth a retry."""
 
-    def __init__(
-        self,
-        session: Session,
-        caches: Caches,
-        recorder: Recorder,
-        require_leadership: Callable[[], None],
-    ) -> None:
+    def __init__(self, session: Session, caches: Caches, recorder: Recorder) -> None:
         self._session, self._caches, self._recorder = session, caches, recorder
-        self._require_leadership = require_leadership
         self._reported: dict[Key, float] = {}
 
     def forget(self, key: Key) -> None:
@@ -80,7 +73,6 @@ class Reporter:
 
     async def _patch_status(self, key: Key, uid: str, plan: Verdict) -> None:
         """Replace the status. The uid makes sure that it is not a namesake's."""
-        self._require_leadership()
         resource = rest.BY_KIND[key.kind]
         body = {"metadata": {"uid": uid}, "status": _dumped(plan.status)}
         try:

@@ -33,6 +33,9 @@ work queue backs off better."""
 
 CONNECT_SECONDS = 5.0
 
+FINAL = (errors.Stale, errors.Deposed)
+"""What sending the same once more does not help against."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -88,7 +91,7 @@ class Session:
 
     def __init__(self, connection: Connection, limits: Limits = Limits()) -> None:
         self.connection = connection
-        self._limits = limits
+        self.limits = limits
         self._client: aiohttp.ClientSession | None = None
 
     @property
@@ -100,7 +103,7 @@ class Session:
     def client(self) -> aiohttp.ClientSession:
         """The aiohttp session; a new one where somebody has closed the last, as kopf does."""
         if self._client is None or self._client.closed:
-            self._client = open_client(self.connection, self._limits.connections)
+            self._client = open_client(self.connection, self.limits.connections)
         return self._client
 
     async def __aenter__(self) -> Self:
@@ -181,7 +184,7 @@ class Session:
         An event of type ERROR is raised as what its Status says.
         """
         timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=self._limits.silence
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=self.limits.silence
         )
         try:
             async with self.client.get(
@@ -198,7 +201,7 @@ class Session:
             telemetry.API_RETRIES.labels(verb, where.kind).inc()
 
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(self._limits.attempts),
+            stop=stop_after_attempt(self.limits.attempts),
             wait=_wait,
             retry=retry_if_exception(_is_passing),
             before_sleep=count,
@@ -215,7 +218,7 @@ class Session:
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        timeout = aiohttp.ClientTimeout(total=self._limits.seconds, sock_connect=CONNECT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=self.limits.seconds, sock_connect=CONNECT_SECONDS)
         started = clock.monotonic()
         try:
             async with self.client.request(
@@ -283,7 +286,7 @@ def _unavailable(error: BaseException) -> errors.Unavailable:
 
 def _is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed in a moment. A stale one never will."""
-    return isinstance(error, errors.Unavailable) and not isinstance(error, errors.Stale)
+    return isinstance(error, errors.Unavailable) and not isinstance(error, FINAL)
 
 
 _jittered = wait_random_exponential(multiplier=0.1, max=2.0)

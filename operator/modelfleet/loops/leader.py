@@ -82,7 +82,11 @@ class Elector:
     @property
     def is_leader(self) -> bool:
         """Whether we may write: the last renewal began less than `renew` seconds ago."""
-        return self._monotonic() < self._valid_until
+        return self.seconds_left() > 0
+
+    def seconds_left(self) -> float:
+        """Return for how long we may write if no renewal succeeds; not above 0 for a standby."""
+        return self._valid_until - self._monotonic()
 
     @property
     def leader(self) -> str:

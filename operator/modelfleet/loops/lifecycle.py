@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from modelfleet.cluster import errors
 from modelfleet.cluster.apply import Applier
 from modelfleet.cluster.caches import CHILDREN, OURS, Caches
 from modelfleet.cluster.events import Recorder
+from modelfleet.cluster.fence import Fenced
 from modelfleet.cluster.informer import Informer, Scope
 from modelfleet.cluster.lease import LeaseClient
 from modelfleet.cluster.live import LiveCluster
@@ -100,16 +102,16 @@ class Operator:
             on_gain=self._gained.set,
             on_loss=self._on_loss,
         )
+        fenced = Fenced(parts.session, self._seconds_left)
         self._cluster = LiveCluster(
-            parts.session,
+            fenced,
             parts.caches,
-            Applier(parts.session),
+            Applier(fenced),
             parts.recorder,
             parts.load,
             parts.evidence,
             parts.ledger,
             parts.autoscaler,
-            self._may_write,
         )
 
     def _watches(self) -> list[Informer[Any]]:
@@ -133,8 +135,9 @@ class Operator:
         service = f"{labels.SERVICE_NAME}={self._settings.gateway_service}"
         return Scope(namespace=self._settings.namespace, labels=service)
 
-    def _may_write(self) -> bool:
-        return not self._settings.leader_election or self._elector.is_leader
+    def _seconds_left(self) -> float:
+        """Return for how long we may write."""
+        return self._elector.seconds_left() if self._settings.leader_election else math.inf
 
     def _on_loss(self) -> None:
         self._lost = True
