@@ -110,7 +110,8 @@ class Elector:
     def _pause(self) -> float:
         pause = self._timing.retry * random.uniform(0.9, 1.1)
         if not self._leading:
-            return pause * random.uniform(1.0, 1.2)
+            # Reading is cheap, and nobody works from the moment that the lease is released.
+            return pause / 2
         return max(0.0, min(pause, self._valid_until - self._monotonic()))
 
     async def _attempt(self) -> None:
