@@ -76,14 +76,14 @@ class Fleet:
         self.client, self.where = client, where
 
     @asynccontextmanager
-    async def operator(self) -> AsyncIterator[Replica]:
-        """Run one more operator."""
+    async def operator(self, **environment: str) -> AsyncIterator[Replica]:
+        """Run one more operator; `environment` replaces settings."""
         async with Proxy(self.client.connection) as proxy:
             operator = Operator(
                 proxy.url,
                 MODELFLEET_NAMESPACES=self.where,
                 MODELFLEET_LEASE_NAME=self.where,
-                **QUICK_LEASE,
+                **{**QUICK_LEASE, **environment},
             )
             operator.start()
             try:

@@ -5,6 +5,7 @@ Watches pass through line by line; all else passes whole.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Self
@@ -60,6 +61,8 @@ class Proxy:
         self.url = ""
         self._connection, self._counts = connection, counts
         self._outage: int | None = None
+        self._through = asyncio.Event()
+        self._through.set()
         self._expired: set[str] = set()
         self._watches: dict[asyncio.Task[None], str] = {}
         self._count = 0
@@ -115,9 +118,31 @@ class Proxy:
         finally:
             self._outage = None
 
+    def cut(self) -> None:
+        """Let nothing through in either direction, as a broken cable, until `heal`."""
+        self._through.clear()
+
+    def heal(self) -> None:
+        """Let everything through again, and what still waits for it."""
+        self._through.set()
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing gets through."""
+        return not self._through.is_set()
+
     # --- requests --------------------------------------------------------------
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        await self._through.wait()
+        try:
+            return await self._pass_on(request)
+        except aiohttp.ClientConnectionError:
+            # The server is away: so is what stands before it.
+            _break_off(request)
+            return refusal(503)
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         if self._outage is not None:
             return refusal(self._outage)
         if request.method in WRITING:
@@ -152,12 +177,19 @@ class Proxy:
             self._count += 1
             write.number = self._count
             write.fault = self.decide(write)
+            await self._through.wait()  # it may just have been cut
         if write.fault is None or write.fault in REACHES_SERVER:
             # Shielded: the server gets it, whatever becomes of the operator meanwhile.
-            answer, write.code = await asyncio.shield(self._forward(request, data))
+            answer = await asyncio.shield(self._deliver(request, data, write))
+            await self._through.wait()
         else:
             answer = refusal(500)
         return answer if write.fault is None else await self._fail(request, write, answer)
+
+    async def _deliver(self, request: web.Request, data: bytes, write: Write) -> web.Response:
+        answer, write.code = await self._forward(request, data)
+        write.answered = time.monotonic()
+        return answer
 
     async def _fail(
         self, request: web.Request, write: Write, answer: web.Response
@@ -207,6 +239,7 @@ class Proxy:
             shown = [line for line in lines if not self.hides(target, orjson.loads(line))]
             if shown:
                 await asyncio.sleep(self.delays.get(target.plural, 0.0))
+                await self._through.wait()
                 await response.write(b"\n".join(shown) + b"\n")
 
 

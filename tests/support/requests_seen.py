@@ -54,6 +54,8 @@ class Write:
     body: Any = field(repr=False, default=None)
     code: int | None = None
     """The server's answer; None where it never got the request."""
+    answered: float = 0.0
+    """When the server's answer came, by the clock that runs."""
     fault: Fault | None = None
 
     def __str__(self) -> str:
