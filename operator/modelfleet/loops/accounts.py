@@ -49,6 +49,10 @@ class Accounts:
             self._rates[node] = rates
             self._count(rates, 1)
 
+    def has_rate(self, node: str) -> bool:
+        """Return whether it is known what a node costs."""
+        return node in self._rates
+
     def _count(self, rates: Rates, sign: int) -> None:
         for (account, _), rate in rates.by_account.items():
             if account.kind == "model":

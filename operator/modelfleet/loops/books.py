@@ -81,8 +81,13 @@ class Books:
             self.close(node)
 
     def nodes(self) -> list[str]:
-        """Return the nodes that have a book or should have one."""
-        return sorted({*self._books, *(one.name for one in self._caches.nodes)})
+        """Return the nodes that have a book or should have one, the longest not closed first."""
+        names = {*self._books, *(one.name for one in self._caches.nodes)}
+        return sorted(names, key=lambda name: (self._closed_at(name), name))
+
+    def _closed_at(self, node: str) -> Millis:
+        book = self._books.get(node)
+        return book.at if book else 0
 
     def close(self, node: str) -> None:
         """Close a node's book up to now."""
@@ -90,15 +95,24 @@ class Books:
             return
         now = millis(self._now())
         book, charges = look(self._state, node, self._scene(node), self._watched, now)
-        if book is None:
-            self._books.pop(node, None)
-        else:
-            self._books[node] = book
-        self.accounts.rate(node, rates_of(book.terms, book.seats) if book else None)
+        self._note(node, book)
         booked = [one for one in charges if is_booked(one.account, one.pool)]
         if booked:
             self._told(booked)
             self._add(lines_of(booked))
+
+    def _note(self, node: str, book: Book | None) -> None:
+        old = self._books.pop(node, None)
+        if book is None:
+            self.accounts.rate(node, None)
+            return
+        self._books[node] = book
+        if (
+            old is None
+            or not self.accounts.has_rate(node)
+            or (old.terms, old.seats) != (book.terms, book.seats)
+        ):
+            self.accounts.rate(node, rates_of(book.terms, book.seats))
 
     def _add(self, lines: Lines) -> None:
         for line, amount in lines.items():

@@ -1,7 +1,7 @@
 """From nodes, pods and Models to what the fold looks at."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from modelfleet.api import labels
@@ -81,16 +81,14 @@ def scene_for(
     node: Node, pool: GPUNodePool | None, pods: Iterable[Pod], payers: Payers, busy: Busy
 ) -> Scene:
     """Return a node with all that holds a part of it."""
-    resource = pool.spec.resource_name if pool else NVIDIA
+    units = _Units(pool.spec.resource_name if pool else NVIDIA, node.labels)
     held = [pod for pod in pods if not pod.finished]
     return Scene(
         node=node.name,
         uid=node.uid,
         born_at=_at(node.created_at) or 0,
         terms=terms_for(node, pool),
-        tenants=tuple(
-            replace(_tenant(pod, resource, node, payers), busy=busy.get(pod.uid)) for pod in held
-        ),
+        tenants=tuple(_tenant(pod, units, payers, busy) for pod in held),
     )
 
 
@@ -109,12 +107,23 @@ def terms_for(node: Node, pool: GPUNodePool | None) -> Terms:
     )
 
 
-def _tenant(pod: Pod, resource: str, node: Node, payers: Payers) -> Tenant:
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """What one unit of a resource is of a GPU, on one node."""
+
+    resource: str
+    labels: Mapping[str, str]
+
+    def of(self, pod: Pod) -> Quantities:
+        return Quantities(pod.cpu, pod.memory, gpus.held(pod.requests, self.resource, self.labels))
+
+
+def _tenant(pod: Pod, units: _Units, payers: Payers, busy: Busy) -> Tenant:
     payer = payers.models.get((pod.namespace, pod.model)) if pod.model else None
     return Tenant(
         uid=pod.uid,
         account=_account(pod, payer, payers),
-        asks=Quantities(pod.cpu, pod.memory, gpus.held(pod.requests, resource, node.labels)),
+        asks=units.of(pod),
         canary=payer is not None and payer.canary == pod.revision != "",
         bound_at=_at(pod.scheduled_at or pod.created_at) or 0,
         started_at=_at(pod.started_at),
@@ -122,6 +131,7 @@ def _tenant(pod: Pod, resource: str, node: Node, payers: Payers) -> Tenant:
         unready_at=None if pod.ready else _at(pod.unready_at),
         leaves_by=_at(pod.gone_by),
         failing=_fails(pod),
+        busy=busy.get(pod.uid),
     )
 
 

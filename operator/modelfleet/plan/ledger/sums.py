@@ -102,6 +102,9 @@ def amount_of(charge: Charge) -> Amount:
 def _by_day(charge: Charge) -> Iterator[Charge]:
     """Cut a charge at midnight. It is a rate, so nothing is rounded."""
     start = charge.start
+    if start // DAY == (charge.end - 1) // DAY:
+        yield charge
+        return
     while start < charge.end:
         end = min(charge.end, (start // DAY + 1) * DAY)
         yield replace(charge, start=start, end=end)
