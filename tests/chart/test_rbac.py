@@ -32,8 +32,12 @@ OLD = {"major": "1", "minor": "33"}
 PATIENT = {"leaderElection": {"leaseSeconds": 60, "renewSeconds": 40}}
 """A slow machine is not to be seen as a lost leader: this is not about that."""
 
-NOT_SEEN = {("modelfleet.dev", "models/finalizers", "update")}
-"""Asked for by an admission plugin, on clusters that have it switched on, not by us."""
+NOT_SEEN = {
+    ("modelfleet.dev", "models/finalizers", "update"),
+    ("", "configmaps", "delete"),
+}
+"""Asked for by an admission plugin, on clusters that have it switched on, not by us; and by the
+ledger when a month is older than it keeps."""
 
 
 def chat(name: str = "chat", **spec: Any) -> dict[str, Any]:
