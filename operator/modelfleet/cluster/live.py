@@ -20,6 +20,7 @@ from modelfleet.cluster.events import Recorder
 from modelfleet.cluster.reporter import Reporter
 from modelfleet.cluster.session import METADATA, Session
 from modelfleet.engines import built_in
+from modelfleet.plan.claims import standing_claim
 from modelfleet.plan.leaving import LEAVES
 from modelfleet.plan.samples import ProbeResult, Scrape
 from modelfleet.plan.scaling import Memory, requests_in
@@ -226,6 +227,13 @@ class LiveCluster:
     def _lost(self, node: str) -> bool:
         found = self._caches.gpus.node(node)
         return found is None or not found.ready
+
+    def recall(self) -> None:
+        """Begin with the claims that follow from what was written before, by another process."""
+        for model in self._caches.models:
+            if isinstance(model, Model) and model.spec.resources.gpus:
+                claim = standing_claim(model, self.observe(model))
+                self._caches.note_claim(key_of(model), claim)
 
     # --- writing -------------------------------------------------------------
 

@@ -186,6 +186,7 @@ class Operator:
         await self._gained.wait()
         for informer in self._informers:
             await informer.synced.wait()
+        self._cluster.recall()
         self._parts.shell.start()
         self._working = True
         logger.info("working", extra={"models": len(self._caches.models)})

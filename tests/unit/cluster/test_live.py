@@ -278,6 +278,23 @@ async def test_models_without_gpus_do_not_look_at_pools(world: LiveWorld) -> Non
         assert list(world.cluster.observe(Model.model_validate(body)).pools) == pools
 
 
+async def test_an_operator_that_begins_knows_what_others_were_about_to_take(
+    world: LiveWorld,
+) -> None:
+    gpu = {"resources": {"gpus": 1}, "nodePools": ["h100"]}
+    world.create(manifests.pool("h100", gpu="h100"))
+    world.create(a_model(replicas=2, **gpu))
+    await world.look()
+    other = Model.model_validate(manifests.model(TEAM, "other", **gpu))
+    (claim,) = world.cluster.observe(other).claims
+    world.caches.note_claim(CHAT, None)  # in the memory of another process
+
+    world.cluster.recall()
+
+    assert world.cluster.observe(other).claims == (claim,)
+    assert (claim.gpus, claim.replicas) == (1, 2)
+
+
 # --- pods that leave -----------------------------------------------------------------------------
 
 

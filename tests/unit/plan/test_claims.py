@@ -6,7 +6,14 @@ import pytest
 
 from modelfleet.api.v1alpha1.model import ModelStatus
 from modelfleet.api.v1alpha1.rollout import RolloutStatus
-from modelfleet.plan.claims import PATIENCE, claim_for, room_left, taken_by, waits_its_turn
+from modelfleet.plan.claims import (
+    PATIENCE,
+    claim_for,
+    room_left,
+    standing_claim,
+    taken_by,
+    waits_its_turn,
+)
 from modelfleet.plan.rollout import rollout_for
 from modelfleet.plan.world import Claim, Deployment, Observed, Pod
 from support.builders import GPU, NOON, a_model, a_pod, a_pool
@@ -45,7 +52,7 @@ def test_a_claim_is_what_has_no_node_yet():
     seen = Observed(now=NOON, engine=None, pools={"h100": pool_with({8: 1})}, pods=pods)
 
     assert claim_for(model, {"r1": 3}, seen) == a_claim(2, 2)
-    assert claim_for(model, {"r1": 1}, seen) is None
+    assert claim_for(a_model(replicas=1, gpus=2), {"r1": 1}, seen) is None
     assert claim_for(a_model(gpus=0), {"r1": 3}, seen) is None
 
 
@@ -186,6 +193,20 @@ def test_a_pod_that_still_leaves_holds_what_was_given_up():
     )
 
     assert room_left(a_model(replicas=2), seen.pools.values(), seen) == 0
+
+
+def test_an_operator_that_begins_finds_in_the_cluster_what_was_given_up_before():
+    leaving = an_old_pod(name="chat-old-2", terminating=True, ready=False)
+    seen = Observed(
+        now=NOON,
+        engine=None,
+        pools={"h100": pool_with({0: 1})},
+        pods=(an_old_pod(), leaving),
+        deployments={"old": Deployment(name="chat-old", revision="old", replicas=1)},
+    )
+
+    assert standing_claim(a_model(replicas=2), seen) == a_claim(1, 0, due=1, awaited=1)
+    assert standing_claim(a_model(replicas=1), seen) is None
 
 
 # Claims of other sizes

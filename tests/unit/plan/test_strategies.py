@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from modelfleet.api.v1alpha1.model import Model
+from modelfleet.plan.claims import standing_claim
 from support.builders import a_model
 from support.gpu_cluster import GpuCluster
 
@@ -331,10 +332,16 @@ class Fleet:
 
     def roll_out(self, revision: str) -> None:
         """Let all of them go to a revision at once, to the end."""
+        for _ in self.steps_to(revision):
+            pass
+
+    def steps_to(self, revision: str) -> Iterator[None]:
+        """Do so and stop after each step; fail where there is no end."""
         for one in self.models:
             one.wanted = revision
         for _ in range(MOST_STEPS * len(self.models)):
             self.step()
+            yield
             if all(is_over(one) for one in self.models):
                 return
         raise AssertionError(f"no end: {self}")
@@ -353,6 +360,11 @@ class Fleet:
                 one.vanish(self.random.choice(sorted(self.nodes)))
             case _:
                 one.somebody_else_comes()
+
+    def restart_the_operator(self) -> None:
+        """Let it forget what it had in memory, and begin with what it finds."""
+        for one in self.models:
+            one.claims[one.name] = standing_claim(one.model, one.seen())
 
     def is_at_rest(self) -> None:
         """Check that a look changes nothing, and that nobody is waited for."""
@@ -416,6 +428,18 @@ def test_models_of_several_sizes_take_no_place_that_another_waits_for(seed: int)
     assert fleet.turned_down == 0, "a pod waited for a GPU that was held or promised"
     assert all(fleet.missed(one) <= 1 for one in fleet.models), str(fleet)
     fleet.is_at_rest()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_operator_that_begins_anew_takes_nothing_that_was_promised(seed: int) -> None:
+    fleet = Fleet(seed, ("Auto", "Replace"), sizes=(1,) if seed % 2 else (1, 2, 4))
+
+    for _ in fleet.steps_to("b"):
+        if fleet.random.randrange(15) == 0:
+            fleet.restart_the_operator()
+
+    assert fleet.turned_down == 0, "a pod waited for a GPU that was held or promised"
+    assert all(fleet.missed(one) <= 1 for one in fleet.models), str(fleet)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
