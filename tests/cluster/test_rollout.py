@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from modelfleet.api import labels
-from support.manifests import SIMULATED, model
+from support.manifests import SIMULATED, model, vllm
 from support.own_pool import add, lose, own_pool, remove
 from support.pods_seen import serves
-from support.running import Client, apply, condition, is_ready, kubectl
+from support.running import PATIENCE, Client, apply, condition, is_ready, kubectl
 from support.streams import streaming, under_load
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -30,14 +30,15 @@ EIGHT = tuple(f"model-{number}" for number in range(8))
 
 def served_model(namespace: str, name: str = "chat", **spec: Any) -> Object:
     """Return a Model of which two replicas fill a node of the pool h100."""
-    quick = {"annotations": {f"{SIMULATED}pull-seconds": "0.1", f"{SIMULATED}load-seconds": "0.3"}}
+    plays = {"pull-seconds": "0.1", "load-seconds": "0.3", "dialect": "vllm"}
+    annotations = {f"{SIMULATED}{key}": text for key, text in plays.items()}
     defaults = {
         "engine": FIRST,
         "replicas": 2,
         "resources": {"gpus": 4},
         "nodePools": ["h100"],
         "drain": {"timeoutSeconds": 5},
-        "podTemplate": quick,
+        "podTemplate": {"annotations": annotations},
     }
     return model(namespace, name, **{**defaults, **spec})
 
@@ -65,6 +66,7 @@ async def rolled_out(client: Client, namespace: str, name: str, before: str) -> 
         namespace,
         name,
         lambda one: is_ready(one) and one["status"]["stableRevision"] != before,
+        patience=3 * PATIENCE,
     )
 
 
@@ -83,13 +85,16 @@ def _told(found: Object) -> str:
 async def test_eight_models_that_fill_a_pool_roll_at_once_and_no_request_fails(
     client: Client, namespace: str
 ) -> None:
+    # So many routes at once may take a busy machine longer than the usual five seconds.
+    apply(vllm("roomy", pre_stop_seconds=12))
+    first, second = ({**engine, "name": "roomy"} for engine in (FIRST, SECOND))
     one_gpu: Object = {"resources": {"gpus": 1}}
-    apply(*(served_model(namespace, name, **one_gpu) for name in EIGHT))
+    apply(*(served_model(namespace, name, engine=first, **one_gpu) for name in EIGHT))
     before = {name: await served(client, namespace, name) for name in EIGHT}
     await client.until("GPUNodePool", "", "h100", lambda one: _free(one) == 0)
 
     async with under_load(client, namespace, *EIGHT, clients=2) as sight:
-        apply(*(served_model(namespace, name, engine=SECOND, **one_gpu) for name in EIGHT))
+        apply(*(served_model(namespace, name, engine=second, **one_gpu) for name in EIGHT))
         for name in EIGHT:
             await rolled_out(client, namespace, name, before[name])
 

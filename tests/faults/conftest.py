@@ -2,18 +2,15 @@
 
 import os
 from collections.abc import AsyncIterator
-from importlib.resources import files
-from typing import Any
 
 import pytest
 import pytest_asyncio
-import yaml
 
 from faults.chronicle import chronicle
 from faults.life import live
 from faults.reference import Reference
-from modelfleet import engines
-from support.running import Client, kubectl
+from support.manifests import vllm
+from support.running import Client, apply, kubectl
 
 MISSING = "these tests need a devcluster: run `make test`"
 
@@ -26,15 +23,8 @@ def control_plane() -> None:
     kubectl("apply", "--server-side", "--force-conflicts", "-f", "crds")
     kubectl("wait", "--for=condition=Established", "-f", "crds", "--timeout=30s")
     kubectl("apply", "-f", "examples/pools.yaml")
-    kubectl("apply", "-f", "-", stdin=yaml.safe_dump(_brisk_engine()))
-
-
-def _brisk_engine() -> dict[str, Any]:
-    """vLLM, but its pods leave after a second: nothing here needs the routes to move away."""
-    document: dict[str, Any] = yaml.safe_load(files(engines).joinpath("vllm.yaml").read_text())
-    document["metadata"]["name"] = "brisk"
-    document["spec"].setdefault("drain", {})["preStopSeconds"] = 1
-    return document
+    # Its pods leave after a second: where it is used, nothing needs the routes to move away.
+    apply(vllm("brisk", pre_stop_seconds=1))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

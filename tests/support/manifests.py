@@ -1,6 +1,11 @@
 """Objects as users write them, with only what a test is about."""
 
+from importlib.resources import files
 from typing import Any
+
+import yaml
+
+from modelfleet import engines
 
 API_VERSION = "modelfleet.dev/v1alpha1"
 SIMULATED = "sim.modelfleet.dev/"
@@ -24,6 +29,15 @@ def failing(namespace: str, how: str, name: str = "chat", **spec: Any) -> dict[s
     """Return a Model whose pods fail as devcluster plays it."""
     template = {"annotations": {f"{SIMULATED}fail": how}}
     return model(namespace, name, podTemplate=template, **spec)
+
+
+def vllm(name: str, pre_stop_seconds: int) -> dict[str, Any]:
+    """Return vLLM under another name; its pods wait so long for routes to move away."""
+    text = files(engines).joinpath("vllm.yaml").read_text()
+    document: dict[str, Any] = yaml.safe_load(text)
+    document["metadata"]["name"] = name
+    document["spec"].setdefault("drain", {})["preStopSeconds"] = pre_stop_seconds
+    return document
 
 
 def pool(name: str, **labels: str) -> dict[str, Any]:

@@ -169,12 +169,17 @@ class Client(Session):
         return (await self.page(rest.BY_KIND[kind].all(namespace), query)).items
 
     async def until(
-        self, kind: str, namespace: str, name: str, holds: Callable[[dict[str, Any]], Any]
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        holds: Callable[[dict[str, Any]], Any],
+        patience: float = PATIENCE,
     ) -> dict[str, Any]:
         """Wait until an object exists and `holds`; return it."""
         found: dict[str, Any] | None = None
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 while True:
                     found = await self.find(kind, namespace, name)
                     if found is not None and holds(found):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import aiohttp
 
@@ -70,7 +71,7 @@ class Load:
             self._failed(f"{answer.status}: {text[-200:]}")
 
     def _failed(self, why: str) -> None:
-        self.failures.append(why)
+        self.failures.append(f"{datetime.now(UTC):%H:%M:%S.%f} {why}")
         self.in_a_row = 0
 
 
@@ -105,7 +106,8 @@ async def under_load(
         yield sight
         await asyncio.gather(*(load.answered(clients) for load in loads))
     print(f"{sum(load.answers for load in loads)} streams; serving: {sight.fewest_serving}")
-    assert {load.name: load.failures for load in loads} == {load.name: [] for load in loads}
+    failures = [f"{load.name}: {why}" for load in loads for why in load.failures]
+    assert failures == [], "\n".join(failures)
 
 
 async def address_of(client: Client, namespace: str, name: str) -> str:
