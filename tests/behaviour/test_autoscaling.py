@@ -319,14 +319,15 @@ def test_a_schedule_wakes_its_replicas_a_cold_start_before(cluster: FakeCluster)
 
 
 def test_a_ceiling_holds_where_the_price_is_known(cluster: FakeCluster) -> None:
-    cluster.price = 3_000_000
+    price = {"onDemand": {"perGPUHour": "3"}}
+    cluster.edit("GPUNodePool", "h100", {"spec": {"price": price}})
     served(cluster, a_policy(costCeilingPerHour="7"))
 
     work(cluster, 38, 400)
 
     assert replicas(cluster) == 2
     assert decided(cluster) == (2, "Limited")
-    cluster.price = None
+    cluster.edit("GPUNodePool", "h100", {"spec": {"price": None}})
     work(cluster, 38, 400)
     assert followed(cluster) == ("False", "PriceUnknown")
 

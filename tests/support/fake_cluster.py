@@ -76,8 +76,6 @@ class FakeCluster(FakeKubernetes):
         self.probes: list[ProbeResult] = []
         self.pages: list[Scrape] = []
         """What engines of autoscaled Models have told."""
-        self.price: int | None = None
-        """Micro-dollars of any GPU and hour."""
         self.memories: dict[Key, Memory] = {}
         """What the running operator remembers of loads."""
         self.gateways: tuple[str, ...] = ()
@@ -151,7 +149,6 @@ class FakeCluster(FakeKubernetes):
             pages=pages,
             in_flight=requests_in(pages, self.clock - FRESH),
             memory=self.memories.get(_key_of(model)),
-            price=self.price,
             lost_nodes=frozenset(pod.node for pod in pods if pod.node and self._lost(pod.node)),
             gateways=self.gateways,
             activator=_activator(family),

@@ -14,6 +14,9 @@ from modelfleet.api.v1alpha1.autoscaling import MOST_DECISIONS, AutoscalingStatu
 from modelfleet.api.v1alpha1.engine import Signal
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.plan.census import is_broken
+from modelfleet.plan.ledger.prices import rate_of
+from modelfleet.plan.ledger.units import GPU
+from modelfleet.plan.pools import candidates_for
 from modelfleet.plan.scaling import (
     Decision,
     Facts,
@@ -30,7 +33,7 @@ from modelfleet.plan.scaling import (
 )
 from modelfleet.plan.startup import phases_for
 from modelfleet.plan.verdict import MOST_BYTES, within
-from modelfleet.plan.world import Notice, Observed, Pod
+from modelfleet.plan.world import Notice, Observed, Pod, Pool
 
 LONGEST_START = 3600.0
 """Seconds. A start that took longer waited for a GPU, and says nothing about windows."""
@@ -173,10 +176,29 @@ def facts_for(model: Model, seen: Observed, base: int, replicas: tuple[Replica, 
         pending=max(0, missing - loading - broken),
         cold_start=_cold_start(model, alive),
         gpus=model.spec.resources.gpus,
-        price=seen.price,
+        price=price_of(candidates_for(model, seen.pools)),
         rolling_out=_rolls_out(seen, alive),
         untold=frozenset() if "running" in _named(seen) else frozenset({"running"}),
     )
+
+
+def price_of(pools: Iterable[Pool]) -> int | None:
+    """Return the micro-dollars of a GPU and hour in the dearest of the pools; None: not known.
+
+    On which terms a replica will be is not known before it has a node, so the dearest count: what
+    a ceiling allows is never too much.
+    """
+    found = [_dearest(pool) for pool in pools]
+    known = [one for one in found if one is not None]
+    return max(known) if known and len(known) == len(found) else None
+
+
+def _dearest(pool: Pool) -> int | None:
+    price, gpus = pool.pool.spec.price, pool.largest_node
+    if price is None or not gpus:
+        return None
+    given = (price.on_demand, price.spot, price.reserved, price.owned)
+    return max(rate_of(terms, gpus * GPU) for terms in given if terms is not None) // gpus
 
 
 def _ready(seen: Observed) -> tuple[Replica, ...]:

@@ -94,7 +94,7 @@ def _own(price: Price, kind: str, gpus: Parts) -> Priced:
     if chosen is None:
         return Priced(None, kind, f"spec.price does not say what a node costs that is {kind!r}")
     name, terms = chosen
-    return Priced(_rate(terms, gpus), kind or name, f"spec.price.{name}")
+    return Priced(rate_of(terms, gpus), kind or name, f"spec.price.{name}")
 
 
 Terms = HourlyPrice | OwnedPrice
@@ -118,7 +118,8 @@ def _chosen(price: Price, kind: str) -> tuple[str, Terms] | None:
     return others[0] if len(others) == 1 else None
 
 
-def _rate(terms: Terms, gpus: Parts) -> Rate:
+def rate_of(terms: Terms, gpus: Parts) -> Rate:
+    """Return what a node with so many GPUs costs in an hour, on these terms."""
     if isinstance(terms, OwnedPrice):
         return _owned_rate(terms)
     if terms.per_node_hour is not None:

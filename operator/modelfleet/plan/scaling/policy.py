@@ -1,6 +1,6 @@
 """What a policy asks for, as plain values: no look-ups, no defaults that are still open."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from types import MappingProxyType
@@ -89,10 +89,10 @@ class Policy:
 
 def policy_for(policy: api.AutoscalingPolicySpec, model: Autoscaling | None = None) -> Policy:
     """Return what a Model follows: its own bounds go before those of the policy."""
-    least, most = policy.min_replicas, policy.max_replicas
-    if model is not None:
-        most = most if model.max_replicas is None else model.max_replicas
-        least = min(least, most) if model.min_replicas is None else model.min_replicas
+    chosen = (model.min_replicas, model.max_replicas) if model else (None, None)
+    own = _within(*chosen)
+    least = own(policy.min_replicas) if chosen[0] is None else chosen[0]
+    most = own(policy.max_replicas) if chosen[1] is None else chosen[1]
     found = {one.name: zone_of(one.time_zone) for one in policy.schedules}
     return Policy(
         targets=_targets(policy.signals),
@@ -102,7 +102,7 @@ def policy_for(policy: api.AutoscalingPolicySpec, model: Autoscaling | None = No
         up=_window(policy.windows.up, DEFAULT_UP),
         down=_window(policy.windows.down, DEFAULT_DOWN),
         schedules=tuple(
-            _schedule(one, zone) for one in policy.schedules if (zone := found[one.name])
+            _schedule(one, zone, own) for one in policy.schedules if (zone := found[one.name])
         ),
         to_zero=_to_zero(policy.scale_to_zero),
         ceiling=_micro(policy.cost_ceiling_per_hour),
@@ -112,6 +112,16 @@ def policy_for(policy: api.AutoscalingPolicySpec, model: Autoscaling | None = No
             if found[one.name] is None
         },
     )
+
+
+def _within(least: int | None, most: int | None) -> Callable[[int], int]:
+    """Return what brings any number of replicas within the bounds that a Model gives itself."""
+
+    def own(replicas: int) -> int:
+        replicas = replicas if most is None else min(replicas, most)
+        return replicas if least is None else max(replicas, least)
+
+    return own
 
 
 def zone_of(name: str) -> ZoneInfo | None:
@@ -142,7 +152,7 @@ def _window(given: api.Window | None, cold_starts: float) -> Window:
     return Window(seconds=given.seconds)
 
 
-def _schedule(given: api.Schedule, zone: ZoneInfo) -> Schedule:
+def _schedule(given: api.Schedule, zone: ZoneInfo, own: Callable[[int], int]) -> Schedule:
     days = frozenset(DAYS.index(day) for day in given.days)
     return Schedule(
         name=given.name,
@@ -150,8 +160,8 @@ def _schedule(given: api.Schedule, zone: ZoneInfo) -> Schedule:
         begins=time.fromisoformat(given.from_),
         ends=time.fromisoformat(given.to),
         days=days or frozenset(range(7)),
-        least=given.min_replicas,
-        most=given.max_replicas,
+        least=None if given.min_replicas is None else own(given.min_replicas),
+        most=None if given.max_replicas is None else own(given.max_replicas),
     )
 
 

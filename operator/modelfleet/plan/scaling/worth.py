@@ -51,9 +51,8 @@ def expected_idle(
     Of the lulls that lasted as long as this one has, the mean of what was left of them; where none
     has, as long again as it has lasted.
     """
-    lasted = policy.down.length(facts.start)
-    if memory.low_since is not None:
-        lasted = max(lasted, (now - memory.low_since).total_seconds())
+    since = [one for one in (memory.low_since, None if target else memory.quiet_since) if one]
+    lasted = max([policy.down.length(facts.start), *((now - one).total_seconds() for one in since)])
     longer = [one - lasted for one in memory.lulls if one > lasted]
     left = sum(longer) / len(longer) if longer else lasted
     rise = next_rise(policy, facts, target, now) if policy.schedules else None

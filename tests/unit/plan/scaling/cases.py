@@ -29,8 +29,8 @@ def a_policy(**given: Any) -> Policy:
 
 
 def some_facts(desired: int = 1, **given: Any) -> Facts:
-    """Return a model whose replicas are all ready, and that starts within 100 s."""
-    known = {"ready": desired, "cold_start": 100.0, "gpus": 1, "price": 3_000_000}
+    """Return a model of unknown price whose replicas are all ready, and that starts in 100 s."""
+    known = {"ready": desired, "cold_start": 100.0, "gpus": 1}
     return Facts(**{"desired": desired, **known, **given})
 
 
@@ -52,7 +52,8 @@ def decided(
     memory: Memory | None = None,
     now: datetime = NOON,
 ) -> Decision:
-    return decide(policy, facts, samples, memory or Memory(), now)
+    looked = Memory(seen_until=now - ROUND)
+    return decide(policy, facts, samples, memory or looked, now)
 
 
 def followed(
