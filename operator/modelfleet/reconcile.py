@@ -124,9 +124,8 @@ def asks_for_a_look(key: Key, cluster: Cluster) -> bool:
     if model is None or isinstance(model, Unreadable):
         cluster.note_load(key, None)
         return False
-    now = cluster.now()
     scale = scale_for(model, cluster.observe(model))
-    if scale.differs(now):
+    if scale.differs():
         return True
     cluster.note_load(key, scale.memory)
     return False

@@ -99,6 +99,9 @@ SCALING_DECISIONS = Counter(
     "Changes of the number of replicas by a policy, by direction and reason.",
     ("direction", "reason"),
 )
+SCRAPE_ROUND_SECONDS = Histogram(
+    "modelfleet_scrape_round_seconds", "Length of one round over replicas.", buckets=_SECONDS
+)
 SERVER_PROBES = Counter(
     "modelfleet_server_probes_total",
     "Probe requests to model servers, by what came of it.",

@@ -21,12 +21,17 @@ LINE = re.compile(
     r"[ \t]+(\S+)(?:[ \t]+-?\d+)?[ \t\r]*"
 )
 LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"')
+PLAIN = r"\{([^}\\\n]*)\} ([^\s]+)$"
+"""The rest of a line with labels and a value, and with nothing that needs a closer look."""
 ESCAPED = re.compile(r"\\(.)")
 
 LONGEST_LINE = 16 * 1024
 """Characters. What is longer is not a sample."""
 MOST_SERIES = 20_000
 """Of the wanted names on one page. A page with more is not believed."""
+
+KNOWN_LABELS = 1024
+"""Pages have the same labels again and again. Of the longest lines, so many take 16 MiB."""
 
 MOST_BOUNDS = 256
 """Of one histogram, for the same reason; real ones have two dozen."""
@@ -89,7 +94,7 @@ class Reader:
 
     def __init__(self, metrics: Metrics) -> None:
         self._signals = metrics.signals
-        self._names = frozenset(_names(metrics)) | {STARTED}
+        self._lines = _patterns(frozenset(_names(metrics)) | {STARTED})
 
     def read(self, page: str) -> Reading:
         """Return what the page says. Raises Unreadable for what is not a page of metrics."""
@@ -106,17 +111,40 @@ class Reader:
 
     def _series(self, page: str) -> _Found:
         found: defaultdict[str, list[_Series]] = defaultdict(list)
-        wanted, count = self._names, 0
-        for line in page.split("\n"):
-            name = line.partition("{")[0]
-            if name == line:
-                name = line.partition(" ")[0]
-            if name in wanted:
-                found[name].append(_parsed(line))
+        page, count = f"\n{page}", 0
+        for pattern in self._lines:
+            for match in pattern.finditer(page):
+                found[match[1]].append(_series_of(match))
                 count += 1
-        if count > MOST_SERIES:
-            raise Unreadable("too many series")
+                if count > MOST_SERIES:
+                    raise Unreadable("too many series")
         return found
+
+
+def _patterns(names: Iterable[str]) -> tuple[re.Pattern[str], ...]:
+    """Return what finds the lines of these names, five times as fast as a look at each line.
+
+    Names of one engine begin alike, and a search for what is literal hurries from one to the next.
+    """
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for name in sorted(names, key=len, reverse=True):
+        before, colon, after = name.partition(":")
+        groups[before + colon].append(after)
+    return tuple(
+        re.compile(
+            rf"\n({re.escape(start)}(?:{'|'.join(map(re.escape, rest))}))(?:{PLAIN}|(?=[{{ ]).*)",
+            re.MULTILINE,
+        )
+        for start, rest in sorted(groups.items())
+    )
+
+
+def _series_of(match: re.Match[str]) -> _Series:
+    """Return a line's series: most lines are plain, and the others are looked at closely."""
+    labels, value = match[2], match[3]
+    if labels is None or labels.count('"') % 2 or len(labels) > LONGEST_LINE // 2:
+        return _parsed(match[0][1:])
+    return _Series(labels, _number(value))
 
 
 @lru_cache(maxsize=256)
@@ -221,6 +249,7 @@ def _by_labels(series: Iterable[_Series]) -> dict[str, Buckets]:
     return groups
 
 
+@lru_cache(maxsize=KNOWN_LABELS)
 def _split(labels: str) -> tuple[str, str]:
     """Return the value of `le` and the other labels, as they are written."""
     if labels.startswith('le="'):
@@ -273,6 +302,7 @@ def _rises(counts: tuple[float, ...]) -> bool:
 # --- labels -------------------------------------------------------------------
 
 
+@lru_cache(maxsize=KNOWN_LABELS)
 def _labels(text: str) -> Labels:
     pairs = LABEL.findall(text)
     if "\\" in text:
@@ -284,5 +314,6 @@ def _unescaped(match: re.Match[str]) -> str:
     return "\n" if match.group(1) == "n" else match.group(1)
 
 
+@lru_cache(maxsize=KNOWN_LABELS)
 def _without_ranks(text: str) -> Labels:
     return frozenset(pair for pair in _labels(text) if pair[0] not in RANKS)

@@ -38,7 +38,7 @@ SCALE = "scale"
 class Autoscaler:
     """What engines told lately, and what was remembered of it, for Models with `autoscaling`."""
 
-    def __init__(self, client: Client, caches: Caches) -> None:
+    def __init__(self, client: Client, caches: Caches, interval: float = INTERVAL) -> None:
         self._samples = Samples(KEPT)
         self._memories: dict[Key, Memory] = {}
         self._read: asyncio.Queue[Collection[Key]] = asyncio.Queue(maxsize=1)
@@ -46,7 +46,7 @@ class Autoscaler:
             Scraper(client, LIMITS),
             self._samples,
             Targets(caches).to_scrape,
-            interval=INTERVAL,
+            interval=interval,
             on_done=self._note_round,
         )
 
@@ -71,10 +71,10 @@ class Autoscaler:
         return self._memories.get(key)
 
     def pages(self, key: Key) -> Sequence[Scrape]:
-        """Return what the pods of a Model told in the last minute."""
+        """Return what the pods of a Model told in the last minute, as far as rates need it."""
         if key not in self._memories:
             return ()
-        return self._samples.of(key.namespace, key.name, since=clock.utc_now() - SPAN)
+        return self._samples.ends(key.namespace, key.name, since=clock.utc_now() - SPAN)
 
     def _note_round(self, keys: Collection[Key]) -> None:
         if self._read.full():

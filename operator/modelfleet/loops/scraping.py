@@ -79,6 +79,7 @@ class ScrapeLoop:
             began = self._monotonic()
             outcome = await self._attempt(self._due())
             spent = self._monotonic() - began
+            telemetry.SCRAPE_ROUND_SECONDS.observe(spent)
             late = spent > self._interval
             telemetry.SCRAPE_ROUNDS.labels("late" if late and outcome == "ok" else outcome).inc()
             # A round that took too long is followed by a pause all the same: others want the CPU.

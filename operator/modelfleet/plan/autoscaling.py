@@ -72,11 +72,17 @@ class Scale:
         )
         return merge(self.model.status.conditions, (told,))
 
-    def differs(self, now: datetime) -> bool:
-        """Return whether the Model's status tells something else."""
-        old = self.model.status
-        told = tuple(one for one in old.conditions if one.type == ConditionType.AUTOSCALED)
-        return old.autoscaling != self.status or told != self.condition(now)
+    def differs(self) -> bool:
+        """Return whether the Model's status tells something else. It is asked often."""
+        old, generation = self.model.status, self.model.metadata.generation
+        told = next((one for one in old.conditions if one.type == ConditionType.AUTOSCALED), None)
+        if told is None or self.followed is None:
+            same = told is None and self.followed is None
+        else:
+            status, reason, message = self.followed
+            known = (told.status, told.reason, told.message, told.observed_generation)
+            same = known == (status, reason, within(message, MOST_BYTES), generation)
+        return not same or old.autoscaling != self.status
 
     def notices(self, now: datetime) -> tuple[Notice, ...]:
         """Return the events of this look: another number of replicas, or a policy not followed."""

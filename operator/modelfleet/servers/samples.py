@@ -70,6 +70,14 @@ class Samples:
             if revision is None or scrape.revision == revision
         )
 
+    def ends(self, namespace: str, model: str, *, since: datetime) -> tuple[Scrape, ...]:
+        """Return the first, a middle and the last reading of each pod's last run since then."""
+        return tuple(
+            scrape
+            for uid, pod in self._of(namespace, model)
+            for scrape in pod.ends(uid, since.timestamp())
+        )
+
     def latest(self, namespace: str, model: str) -> dict[str, Scrape | ScrapeFailure]:
         """Return what each pod told last, by uid: a failure if the last reading was one."""
         found = ((uid, pod.latest(uid)) for uid, pod in self._of(namespace, model))
@@ -184,6 +192,15 @@ class _Pod:
     def scrapes(self, uid: str, since: float) -> Iterator[Scrape]:
         for run in self._runs:
             for place in range(bisect_left(run.instants, since), len(run.rows)):
+                yield self._scrape(uid, run, place)
+
+    def ends(self, uid: str, since: float) -> Iterator[Scrape]:
+        if not self._runs:
+            return
+        run = self._runs[-1]
+        first, last = bisect_left(run.instants, since), len(run.rows) - 1
+        if first <= last:
+            for place in sorted({first, (first + last) // 2, last}):
                 yield self._scrape(uid, run, place)
 
     def latest(self, uid: str) -> Scrape | ScrapeFailure | None:

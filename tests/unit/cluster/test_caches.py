@@ -230,3 +230,30 @@ def test_a_model_that_is_gone_waits_no_more_and_gives_back_what_it_claimed(
     assert watched.caches.waiting == {other}
     assert watched.caches.claims_of_others(other) == ()
     assert woken == {"Model chat": 0.0, "Model other": CAPACITY_PAUSE}
+
+
+# --- policies -------------------------------------------------------------------------------
+
+
+def a_policy(most: int = 4, name: str = "chat") -> dict[str, Any]:
+    return {
+        "apiVersion": manifests.API_VERSION,
+        "kind": "AutoscalingPolicy",
+        "metadata": {"name": name, "namespace": TEAM},
+        "spec": {"signals": {"concurrencyPerReplica": 8}, "maxReplicas": most},
+    }
+
+
+def test_a_policy_wakes_itself_and_the_models_that_refer_to_it() -> None:
+    watched = Watched()
+    watched.see(manifests.model(TEAM, autoscaling={"policyRef": {"name": "chat"}}))
+    watched.see(manifests.model(TEAM, "other", autoscaling={"policyRef": {"name": "other"}}))
+    watched.see(manifests.model(TEAM, "plain"))
+
+    both = {"AutoscalingPolicy chat": 0.0, "Model chat": 0.0}
+    assert watched.see(a_policy()) == both
+    assert watched.see(a_policy(5)) == both
+    assert watched.see({**a_policy(5), "status": {"observedGeneration": 1}}) == {
+        "AutoscalingPolicy chat": 0.0
+    }
+    assert watched.lose(a_policy(5)) == both

@@ -221,3 +221,33 @@ def test_a_pod_that_answers_again_is_known_again():
     samples = samples_of(a_failure(), a_scrape(seconds=1, running=1.0, waiting=0.0))
 
     assert in_flight(samples, *CHAT, since=NOON) == {"u-1": 1}
+
+
+# --- the ends of the last run ------------------------------------------------------------
+
+
+def ends(samples, since=0.0):
+    found = samples.ends(*CHAT, since=after(since))
+    return [(one.pod, (one.at - NOON).total_seconds()) for one in found]
+
+
+def test_the_ends_of_each_pod_are_its_first_middle_and_last_reading():
+    told = [a_scrape(pod, at, running=1.0) for at in range(0, 75, 15) for pod in ("u-1", "u-2")]
+
+    assert ends(samples_of(*told)) == [
+        *(("u-1", at) for at in (0, 30, 60)),
+        *(("u-2", at) for at in (0, 30, 60)),
+    ]
+    assert ends(samples_of(*told[:2]), 0) == [("u-1", 0), ("u-2", 0)]
+    assert ends(samples_of(*told), 31) == [("u-1", 45), ("u-1", 60), ("u-2", 45), ("u-2", 60)]
+    assert ends(samples_of(*told), 61) == []
+
+
+def test_only_the_last_process_has_ends():
+    told = [a_scrape(seconds=at, restarts=at // 30, running=1.0) for at in range(0, 75, 15)]
+
+    assert ends(samples_of(*told)) == [("u-1", 60)]
+
+
+def test_what_failed_only_has_no_ends():
+    assert ends(samples_of(a_failure())) == []
