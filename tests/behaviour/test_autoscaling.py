@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from modelfleet.plan.samples import Process, Scrape
+from modelfleet.plan.world import Key
+from modelfleet.reconcile import asks_for_a_look
 from support.fake_cluster import FakeCluster
 from support.fake_kubernetes import TEAM
 from support.manifests import API_VERSION, model
@@ -342,3 +344,48 @@ def test_a_rollout_takes_the_number_that_was_decided(cluster: FakeCluster) -> No
 
     status = cluster.status()
     assert (status.ready_replicas, status.stable_revision) == (3, status.current_revision)
+
+
+# --- between looks --------------------------------------------------------------------
+
+WHICH = Key("Model", TEAM, "chat")
+
+
+def test_at_rest_nobody_is_woken_and_the_load_is_remembered(cluster: FakeCluster) -> None:
+    served(cluster)
+    work(cluster, 9, 300)
+    before = cluster.memories[WHICH]
+    cluster.advance(ROUND)
+    tell(cluster, 9)
+
+    assert asks_for_a_look(WHICH, cluster) is False
+
+    assert cluster.memories[WHICH] != before
+
+
+def test_load_that_asks_for_more_wakes_its_model(cluster: FakeCluster) -> None:
+    served(cluster)
+    work(cluster, 9, 300)
+    cluster.pages.clear()
+    tell(cluster, 25)
+
+    assert asks_for_a_look(WHICH, cluster) is True
+
+
+def test_a_model_that_is_gone_is_forgotten(cluster: FakeCluster) -> None:
+    served(cluster)
+    cluster.delete("Model", "chat")
+
+    assert asks_for_a_look(WHICH, cluster) is False
+
+    assert WHICH not in cluster.memories
+
+
+def test_the_status_says_since_when(cluster: FakeCluster) -> None:
+    served(cluster)
+    work(cluster, 38, 300)
+
+    told = cluster.status().autoscaling
+    assert told
+    assert told.since
+    assert told.message.endswith(f". Since {told.since[11:19]} UTC")

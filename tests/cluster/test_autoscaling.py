@@ -5,16 +5,15 @@ Many Models share one time: each has its own clients, and a cold start of some s
 
 import asyncio
 import json
-import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import pytest
 
 from devcluster.engine.lies import Lie
+from support.external_metrics import external_metrics
 from support.manifests import API_VERSION, SIMULATED, model
 from support.running import Client, Operator, apply, condition, kubectl
 
@@ -202,12 +201,6 @@ async def test_metrics_that_lie_take_nothing_away(
 # --- restarts, and others who scale ------------------------------------------------------------
 
 
-@pytest.fixture
-def own_operator() -> Iterator[Operator]:
-    with Operator(MODELFLEET_LEASE_NAME=f"autoscaling-{os.urandom(3).hex()}") as running:
-        yield running
-
-
 async def test_an_operator_that_is_killed_forgets_no_decision(
     operator: Operator, client: Client, namespace: str
 ) -> None:
@@ -232,44 +225,60 @@ async def test_an_operator_that_is_killed_forgets_no_decision(
     await until(client, namespace, "chat", has(1))
 
 
-async def test_kubectl_and_an_hpa_scale_a_model_without_a_policy(
+async def test_an_hpa_scales_a_model_without_a_policy_and_nobody_fights_it(
     operator: Operator,  # noqa: ARG001
     client: Client,
     namespace: str,
 ) -> None:
-    """spec.replicas is theirs, through /scale, and nobody writes it back."""
+    """spec.replicas is its own, through /scale, and nobody writes it back."""
     apply(autoscaled(namespace, "chat", engine={"name": "vllm"}, autoscaling=None))
     await until(client, namespace, "chat", has(1))
+    async with external_metrics(namespace) as gauge, written(client, namespace) as replicas:
+        gauge.value = 12
+        apply(_hpa(namespace))
+        await until(client, namespace, "chat", has(3))
+        gauge.value = 2
+        found = await until(client, namespace, "chat", has(1))
+        assert gauge.asked > 0
 
-    apply(_hpa(namespace, least=2))
-    found = await until(client, namespace, "chat", has(2))
-    assert found["spec"]["replicas"] == 2
-    apply(_hpa(namespace, least=3))
-    found = await until(client, namespace, "chat", has(3))
-
-    assert "autoscaling" not in found["status"] or found["status"]["autoscaling"] is None
-    assert found["status"]["desiredReplicas"] == 3
+    assert replicas == [1, 3, 1]
+    assert found["status"].get("autoscaling") is None
+    assert found["status"]["desiredReplicas"] == 1
 
 
-def _hpa(namespace: str, least: int) -> Object:
-    metric = {"name": "requests", "selector": {}}
+@asynccontextmanager
+async def written(client: Client, namespace: str) -> AsyncIterator[list[int]]:
+    """Yield every number that spec.replicas has, one after the other."""
+    seen: list[int] = []
+
+    async def look() -> None:
+        while True:
+            found = await client.find("Model", namespace, "chat")
+            count = (found or {}).get("spec", {}).get("replicas")
+            if count is not None and seen[-1:] != [count]:
+                seen.append(count)
+            await asyncio.sleep(0.2)
+
+    task = asyncio.create_task(look())
+    try:
+        yield seen
+    finally:
+        task.cancel()
+
+
+def _hpa(namespace: str) -> Object:
+    target = {"type": "AverageValue", "averageValue": "4"}
+    external = {"metric": {"name": "requests"}, "target": target}
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
         "metadata": {"name": "chat", "namespace": namespace},
         "spec": {
             "scaleTargetRef": {"apiVersion": API_VERSION, "kind": "Model", "name": "chat"},
-            "minReplicas": least,
+            "minReplicas": 1,
             "maxReplicas": 5,
-            "metrics": [
-                {
-                    "type": "External",
-                    "external": {
-                        "metric": metric,
-                        "target": {"type": "AverageValue", "averageValue": "4"},
-                    },
-                }
-            ],
+            "metrics": [{"type": "External", "external": external}],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
         },
     }
 

@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 import click
 
 from modelfleet import engines
-from modelfleet.api.conditions import ConditionType, Reason
+from modelfleet.api.conditions import Condition, ConditionType, Reason
 from modelfleet.api.schema import Kind
-from modelfleet.api.v1alpha1 import Engine, GPUNodePool, Model
+from modelfleet.api.v1alpha1 import AutoscalingPolicy, Engine, GPUNodePool, Model
 from modelfleet.cli.documents import Document, parse, read
 from modelfleet.cli.mistakes import Mistake, one_line
 from modelfleet.cli.printing import yaml_of
 from modelfleet.plan.enginestatus import engine_status_for
 from modelfleet.plan.model import plan_for
+from modelfleet.plan.policystatus import policy_status_for
 from modelfleet.plan.world import Manifest, Observed, Pool
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,6 +33,7 @@ class Found:
     models: list[tuple[Document, Model]] = field(default_factory=list)
     engines: list[tuple[Document, Engine]] = field(default_factory=list)
     pools: list[tuple[Document, GPUNodePool]] = field(default_factory=list)
+    policies: list[AutoscalingPolicy] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     titles: dict[str, Document] = field(default_factory=dict)
 
@@ -100,13 +102,19 @@ def _keep(document: Document, parsed: Kind, found: Found) -> None:
         found.models.append((document, parsed))
     elif isinstance(parsed, GPUNodePool):
         found.pools.append((document, parsed))
+    elif isinstance(parsed, AutoscalingPolicy):
+        found.policies.append(parsed)
+        found.mistakes += _stalled(document, policy_status_for(parsed, EPOCH).status.conditions)
     elif isinstance(parsed, Engine):
         found.engines.append((document, parsed))
         found.mistakes += _unusable(document, parsed)
 
 
 def _unusable(document: Document, engine: Engine) -> Iterator[Mistake]:
-    conditions = engine_status_for(engine, EPOCH).status.conditions
+    yield from _stalled(document, engine_status_for(engine, EPOCH).status.conditions)
+
+
+def _stalled(document: Document, conditions: Iterable[Condition]) -> Iterator[Mistake]:
     stalled = (one for one in conditions if one.type == ConditionType.STALLED)
     yield from (document.refusal(one.message) for one in stalled)
 
@@ -133,7 +141,19 @@ def _world(model: Model, found: Found) -> Observed:
         engine=known.get(model.spec.engine.name),
         known_engines=tuple(sorted(known)),
         pools={pool.metadata.name: Pool(pool=pool) for pool in pools},
+        policy=_policy_of(model, found),
     )
+
+
+def _policy_of(model: Model, found: Found) -> AutoscalingPolicy | None:
+    """Return the policy that a Model refers to; without one it gets a single replica."""
+    if model.spec.autoscaling is None:
+        return None
+    where = (model.metadata.namespace, model.spec.autoscaling.policy_ref.name)
+    known = {(one.metadata.namespace, one.metadata.name): one for one in found.policies}
+    if where not in known:
+        _note(f"AutoscalingPolicy {where[1]} is not among the files, so its bounds are not known")
+    return known.get(where)
 
 
 def _asked(model: Model) -> tuple[str, ...]:

@@ -244,11 +244,13 @@ def _status(old: AutoscalingStatus | None, decision: Decision, now: datetime) ->
         return old
     same = old is not None and (old.replicas, old.reason) == (decision.replicas, decision.why)
     past = old.decisions if old else ()
+    since = old.since if old and old.since and same else timestamp(now)
+    told = f". Since {since[11:19]} UTC"
     return AutoscalingStatus(
         replicas=decision.replicas,
         reason=decision.why,
-        message=within(decision.message, MOST_BYTES),
-        since=old.since if old and same else timestamp(now),
+        message=within(decision.message, MOST_BYTES - len(told)) + told,
+        since=since,
         decisions=((_past(decision, now), *past) if decision.changes else past)[:MOST_DECISIONS],
         memory=dumps(decision.memory),
     )

@@ -209,3 +209,20 @@ def test_what_is_printed_survives_any_text(run: Run) -> None:
     result = run("plan", "-f", "-", stdin=as_yaml(body))
 
     assert printed(result)[-1]["spec"]["template"]["metadata"]["annotations"]["note"] == words
+
+
+def test_a_policy_of_the_files_says_with_how_many_replicas_a_model_begins(run: Run) -> None:
+    follows = manifests.model("team", "chat", autoscaling={"policyRef": {"name": "chat"}})
+    policy = {
+        "apiVersion": manifests.API_VERSION,
+        "kind": "AutoscalingPolicy",
+        "metadata": {"name": "chat", "namespace": "team"},
+        "spec": {"signals": {"kvCachePercent": 80}, "minReplicas": 3, "maxReplicas": 4},
+    }
+
+    both = run("plan", "-f", "-", stdin=as_yaml(follows, policy))
+    alone = run("plan", "-f", "-", stdin=as_yaml(follows))
+
+    assert (printed(both)[-1]["spec"]["replicas"], both.stderr) == (3, "")
+    assert printed(alone)[-1]["spec"]["replicas"] == 1
+    assert "AutoscalingPolicy chat is not among the files" in alone.stderr
