@@ -212,6 +212,8 @@ async def test_roles_are_what_the_operator_needs(
 
 
 def _clean() -> None:
+    # Else the next operator would find a ledger and not create one.
+    kubectl("-n", NAMESPACE, "delete", "configmaps", "-l", "modelfleet.dev/ledger")
     kinds = "services,serviceaccounts,poddisruptionbudgets,deployments,controllerrevisions"
     taken = [
         name

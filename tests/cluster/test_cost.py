@@ -1,10 +1,15 @@
 """The ledger on a real control plane, against what a watch of our own saw, through a crash."""
 
 import asyncio
+import csv
+import json
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import pytest
 
@@ -12,7 +17,7 @@ from modelfleet import clock
 from modelfleet.cluster import rest
 from modelfleet.cluster.checkpoints import OPEN, Checkpoints
 from modelfleet.plan.ledger.checkpoint import Open, unpack_open
-from modelfleet.plan.ledger.units import GPU, millis
+from modelfleet.plan.ledger.units import GPU, GRAINS, MILLION, millis
 from support.manifests import model
 from support.running import Client, Operator, apply, kubectl
 
@@ -130,8 +135,10 @@ async def test_a_ledger_adds_up_through_churn_and_a_crash(
         assert_adds_up(found)
         assert_agrees(found, namespace, witness)
         await assert_told(client, namespace)
+        assert operator.metric('modelfleet_hourly_cost_dollars{pool="l40s"') == 32
     finally:
         operator.stop()
+    await assert_exported(client, namespace)
 
 
 def assert_adds_up(found: Open) -> None:
@@ -156,6 +163,27 @@ def assert_agrees(found: Open, namespace: str, witness: Witness) -> None:
     assert booked == pytest.approx(seen, rel=0.01)
     assert {line.account.team for line in found.lines if line.account.kind == "model"} == {"search"}
     assert sum(amount.estimated for amount in own) > 0
+
+
+async def assert_exported(client: Client, namespace: str) -> None:
+    """Hold that the command and its FOCUS export have the sums of the last checkpoint."""
+    found = await kept(client, namespace)
+    own = [a.cost for line, a in found.lines.items() if line.account.namespace == namespace]
+    told = json.loads(cost(namespace, "-o", "json"))
+    rows = list(csv.DictReader(cost(namespace, "-o", "focus-csv").splitlines()))
+    (chat,) = [row for row in told["rows"] if row["name"] == f"{namespace}/chat"]
+    exported = sum(Decimal(row["EffectiveCost"]) for row in rows)
+
+    assert_adds_up(found)
+    assert abs(chat["total"] - sum(own) // GRAINS) <= 1
+    assert sum(row["total"] for row in told["rows"]) == exported * MILLION
+    assert sum(a.cost for a in found.lines.values()) // GRAINS == exported * MILLION
+
+
+def cost(namespace: str, *options: str) -> str:
+    where = ("--namespace", "default", "--lease-name", namespace)
+    command = [sys.executable, "-m", "modelfleet", "cost", *where, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 async def assert_told(client: Client, namespace: str) -> None:
