@@ -160,7 +160,8 @@ def assert_agrees(found: Open, namespace: str, witness: Witness) -> None:
 
     assert len(witness.bound) == 6
     assert len(witness.gone) == 2
-    assert booked == pytest.approx(seen, rel=0.01)
+    # Two watches of a busy machine differ by some tenths of a second for each bind.
+    assert booked == pytest.approx(seen, rel=0.05)
     assert {line.account.team for line in found.lines if line.account.kind == "model"} == {"search"}
     assert sum(amount.estimated for amount in own) > 0
 
