@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from behaviour.test_autoscaling import a_policy, decided, replicas, served, work
 from modelfleet.api import labels
-from modelfleet.cluster import parse, rest
-from modelfleet.plan.sleep import FIRST_PORT, PORTS
+from modelfleet.api.v1alpha1.model import Model
+from modelfleet.cluster import customs, parse, rest
+from modelfleet.plan.sleep import FIRST_PORT, PORTS, sleep_of
 from support.fake_cluster import FakeCluster, is_led_to
 from support.fake_kubernetes import TEAM
 from support.manifests import model
@@ -227,3 +229,80 @@ def test_an_operator_that_dies_after_any_write_ends_up_the_same(
 
     assert [pod.ready for pod in cluster.pods()] == [True, True]
     assert led_to(cluster) == ()
+
+
+# --- where a policy decides -------------------------------------------------------------
+
+
+def asleep_by_policy(cluster: FakeCluster) -> None:
+    """Create an autoscaled Model that has had no request for long."""
+    cluster.gateways = GATEWAYS
+    served(cluster, a_policy(scaleToZero={}), minReplicas=0)
+    work(cluster, 0, 1500)
+    assert decided(cluster) == (0, "ScaledToZero")
+    assert told(cluster) == ("True", "Asleep")
+
+
+def test_a_policy_may_take_the_last_replica_where_gateways_hold(cluster: FakeCluster) -> None:
+    asleep_by_policy(cluster)
+
+    assert (cluster.pods(), led_to(cluster)) == ([], GATEWAYS)
+
+
+def test_a_held_request_wakes_a_model_that_its_policy_let_fall_asleep(
+    cluster: FakeCluster,
+) -> None:
+    asleep_by_policy(cluster)
+
+    annotate(cluster, labels.WAKE, name_of(cluster))
+    work(cluster, 0, 200)
+
+    assert decided(cluster)[0] == 1
+    assert cluster.status().ready_replicas == 1
+    assert led_to(cluster) == ()
+
+
+def name_of(cluster: FakeCluster) -> str:
+    """Return the name of the sleep as gateways see it."""
+    found = customs.model(cluster.get("Model", "chat"))
+    assert isinstance(found, Model)
+    name = sleep_of(found)
+    assert name is not None
+    return name
+
+
+def test_it_falls_asleep_again_after_as_long_a_quiet_and_an_old_wake_does_nothing(
+    cluster: FakeCluster,
+) -> None:
+    asleep_by_policy(cluster)
+    first = name_of(cluster)
+    annotate(cluster, labels.WAKE, first)
+    work(cluster, 0, 400)
+    assert replicas(cluster) == 1
+
+    work(cluster, 0, 1500)
+
+    assert (decided(cluster)[0], replicas(cluster)) == (0, 0)
+    assert name_of(cluster) != first
+
+
+def test_a_policy_never_leaves_a_moment_without_an_answer(cluster: FakeCluster) -> None:
+    cluster.gateways = GATEWAYS
+    served(cluster, a_policy(scaleToZero={}), minReplicas=0)
+
+    for _ in range(100):
+        work(cluster, 0, 15)
+        answering = [pod for pod in cluster.pods() if is_led_to(pod, None)]
+        assert answering or led_to(cluster)
+    assert cluster.pods() == []
+
+
+def test_gateways_that_are_gone_for_a_moment_wake_no_autoscaled_model(
+    cluster: FakeCluster,
+) -> None:
+    asleep_by_policy(cluster)
+
+    for there in ((), GATEWAYS):
+        cluster.gateways = there
+        work(cluster, 0, 60)
+        assert (replicas(cluster), led_to(cluster)) == (0, there)

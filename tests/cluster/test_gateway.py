@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from support.manifests import SIMULATED, model
+from support.manifests import API_VERSION, SIMULATED, model
 from support.running import PATIENCE, Client, Gateway, Operator, apply, condition, kubectl
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -61,11 +61,13 @@ def sleeper(namespace: str, name: str = "chat", load: float = 0.5, **spec: Any) 
     return body
 
 
-async def until_asleep(client: Client, namespace: str, name: str = "chat") -> str:
+async def until_asleep(
+    client: Client, namespace: str, name: str = "chat", patience: float = PATIENCE
+) -> str:
     """Wait until a Model sleeps and its Service leads to a gateway; return the Service's URL."""
-    await client.until(
-        "Model", namespace, name, lambda m: (condition(m, "Ready") or {}).get("reason") == "Asleep"
-    )
+    async with asyncio.timeout(patience):
+        while not _is_asleep(await client.find("Model", namespace, name)):
+            await asyncio.sleep(0.2)
     await client.until(
         "EndpointSlice", namespace, f"{name}-activator", lambda one: one["endpoints"]
     )
@@ -75,6 +77,10 @@ async def until_asleep(client: Client, namespace: str, name: str = "chat") -> st
         while not await _is_led(address.removeprefix("http://")):
             await asyncio.sleep(0.05)
     return address
+
+
+def _is_asleep(model: dict[str, Any] | None) -> bool:
+    return (condition(model or {}, "Ready") or {}).get("reason") == "Asleep"
 
 
 async def _is_led(address: str) -> bool:
@@ -289,3 +295,32 @@ async def test_a_start_that_fails_is_told_to_those_who_wait(
     assert (answer.status, told["code"]) == (503, "model_cannot_start")
     assert "ImageNotFound" in told["message"]
     assert gateway.is_running()
+
+
+async def test_a_policy_lets_a_quiet_model_sleep_and_the_next_request_wakes_it(
+    client: Client, namespace: str, gateway: Gateway
+) -> None:
+    policy = {
+        "apiVersion": API_VERSION,
+        "kind": "AutoscalingPolicy",
+        "metadata": {"name": "chat", "namespace": namespace},
+        "spec": {
+            "signals": {"concurrencyPerReplica": 10},
+            "minReplicas": 0,
+            "maxReplicas": 2,
+            "scaleToZero": {"afterSeconds": 60},
+        },
+    }
+    body = sleeper(namespace, autoscaling={"policyRef": {"name": "chat"}})
+    del body["metadata"]["annotations"]
+    apply(policy, body)
+    await client.until_ready(namespace, "chat")
+
+    address = await until_asleep(client, namespace, patience=4 * PATIENCE)
+    async with http() as session:
+        status, _ = await ask(session, address)
+
+    found = await client.until_ready(namespace, "chat")
+    assert status == 200
+    assert found["status"]["autoscaling"]["replicas"] == 1
+    assert gateway.metric("modelfleet_gateway_hold_seconds_count") == 1

@@ -31,6 +31,7 @@ from modelfleet.plan.scaling import (
     policy_for,
     readings_for,
 )
+from modelfleet.plan.sleep import held_for
 from modelfleet.plan.startup import phases_for
 from modelfleet.plan.verdict import MOST_BYTES, within
 from modelfleet.plan.world import Notice, Observed, Pod, Pool
@@ -164,7 +165,8 @@ def _decision(model: Model, seen: Observed, base: int) -> Decision:
     if memory is None:
         memory = loads(model.status.autoscaling.memory if model.status.autoscaling else None)
     facts = facts_for(model, seen, base, replicas)
-    return decide(policy, facts, Samples(readings), memory, seen.now)
+    samples = Samples(readings, held_for(model, seen))
+    return decide(policy, facts, samples, memory, seen.now)
 
 
 def facts_for(model: Model, seen: Observed, base: int, replicas: tuple[Replica, ...]) -> Facts:

@@ -95,7 +95,7 @@ def target_for(model: Model, led_to: Iterable[Endpoints]) -> Target:
         key=Key("Model", meta.namespace, meta.name),
         uid=meta.uid,
         sleep=sleep_of(model),
-        off=model.spec.replicas == 0,
+        off=model.spec.replicas == 0 and model.spec.autoscaling is None,
         start=Start(
             lasts=float(measured.total_seconds) if measured else None,
             deadline=float(model.spec.startup.deadline_seconds),

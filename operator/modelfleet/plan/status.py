@@ -233,7 +233,8 @@ def _given_up(model: Model, why: str, others: str) -> str:
 
 def _all_well(model: Model, seen: Observed, wanted: str) -> Verdict:
     count = model.spec.replicas
-    if not count and sleep_of(model) is not None:
+    policy = model.spec.autoscaling is not None
+    if not count and sleep_of(model) is not None and (seen.gateways or not policy):
         return Verdict(Reason.ASLEEP, _sleeping(model, seen))
     if not count:
         return Verdict(Reason.SCALED_TO_ZERO, _asleep(model))
