@@ -18,6 +18,7 @@ class Case(NamedTuple):
 DIGEST = f"sha256:{'0123456789abcdef' * 4}"
 TEAMS = ["team-a", "team-b"]
 POLICY = at("networkPolicy.enabled", True)
+GATEWAY = at("gateway.enabled", True)
 AFFINITY = {
     "requiredDuringSchedulingIgnoredDuringExecution": {
         "nodeSelectorTerms": [
@@ -66,6 +67,16 @@ CASES = MappingProxyType(
         "affinity": Case({"nodeAffinity": AFFINITY}),
         "topologySpreadConstraints": Case([SPREAD]),
         "priorityClassName": Case("system-cluster-critical"),
+        "gateway.enabled": Case(True),
+        "gateway.replicas": Case(3, GATEWAY),
+        "gateway.mostRequests": Case(50, GATEWAY),
+        "gateway.mostBytes": Case(1_000_000, GATEWAY),
+        "gateway.totalBytes": Case(9_000_000, GATEWAY),
+        "gateway.holdSeconds": Case(90, GATEWAY),
+        "gateway.leaveSeconds": Case(8, GATEWAY),
+        "gateway.shutdownSeconds": Case(30, GATEWAY),
+        "gateway.resources.requests": Case({"cpu": "1"}, GATEWAY),
+        "gateway.resources.limits": Case({"memory": "2Gi"}, GATEWAY),
         "podDisruptionBudget.enabled": Case(False),
         "serviceAccount.create": Case(False),
         "serviceAccount.name": Case("fleet-robot"),
@@ -101,7 +112,7 @@ MAIN: tuple[tuple[dict[str, Any], ...], ...] = (
     ({}, at("crds.enabled", False)),
     ({}, at("rbac.create", False)),
     ({}, {"serviceAccount": {"create": False, "name": "robot"}}),
-    ({}, POLICY),
+    ({}, merged(POLICY, GATEWAY)),
     (
         {},
         merged(_monitor("serviceMonitor"), _monitor("prometheusRule")),

@@ -16,23 +16,23 @@ from support.running import Operator, kubectl
 NAME = "modelfleet"
 
 
-def deployment() -> dict[str, Any]:
-    """Return the operator's Deployment as it is in the cluster."""
+def deployment(name: str = NAME) -> dict[str, Any]:
+    """Return the operator's Deployment, or another one, as it is in the cluster."""
     found: dict[str, Any] = json.loads(
-        kubectl("-n", NAMESPACE, "get", "deployment", NAME, "-o", "json")
+        kubectl("-n", NAMESPACE, "get", "deployment", name, "-o", "json")
     )
     return found
 
 
-def token() -> str:
+def token(name: str = NAME) -> str:
     """Return a token of the operator's ServiceAccount, by the TokenRequest API."""
-    account = deployment()["spec"]["template"]["spec"]["serviceAccountName"]
+    account = deployment(name)["spec"]["template"]["spec"]["serviceAccountName"]
     return kubectl("-n", NAMESPACE, "create", "token", account, "--duration=1h").strip()
 
 
-def environment() -> dict[str, str]:
+def environment(name: str = NAME) -> dict[str, str]:
     """Return the environment that the chart gives the operator's container."""
-    (container,) = deployment()["spec"]["template"]["spec"]["containers"]
+    (container,) = deployment(name)["spec"]["template"]["spec"]["containers"]
     fields = {"metadata.name": f"{NAME}-0", "metadata.namespace": NAMESPACE}
     return {one["name"]: _value(one, fields) for one in container["env"]}
 
@@ -46,15 +46,18 @@ def _value(variable: dict[str, Any], fields: dict[str, str]) -> str:
 class InstalledOperator(Operator):
     """It has what the chart gives it, its ServiceAccount's token included, and nothing more."""
 
+    name = NAME
+    command = ("operator",)
+
     def __init__(self, server: str | None = None, source: Path | None = None) -> None:
         """`server` replaces the API server's URL: a proxy that records. `source`, our own code."""
         super().__init__()
         self._variables = {
             **os.environ,
-            **environment(),
+            **environment(self.name),
             "PYTHONUNBUFFERED": "1",
             "MODELFLEET_METRICS_ADDRESS": f"127.0.0.1:{self.port}",
-            "KUBECONFIG": str(kubeconfig_file(server)),
+            "KUBECONFIG": str(kubeconfig_file(server, self.name)),
         }
         if source:
             self._variables["PYTHONPATH"] = str(source)
@@ -62,7 +65,7 @@ class InstalledOperator(Operator):
     def start(self) -> Self:
         """Start the process; it may not be ready yet."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "modelfleet", "operator"],
+            [sys.executable, "-m", "modelfleet", *self.command],
             env=self._variables,
             stdout=self.log.open("ab"),
             stderr=subprocess.STDOUT,
@@ -70,10 +73,20 @@ class InstalledOperator(Operator):
         return self
 
 
-def kubeconfig_file(server: str | None = None) -> Path:
+class InstalledGateway(InstalledOperator):
+    """The same of a gateway, which answers for the simulated pod of its Deployment."""
+
+    name = f"{NAME}-gateway"
+
+    def __init__(self, host: str) -> None:
+        super().__init__()
+        self.command = ("gateway", "--host", host)
+
+
+def kubeconfig_file(server: str | None = None, name: str = NAME) -> Path:
     """Write a kubeconfig with a fresh token of the ServiceAccount."""
     document = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
-    document["users"][0]["user"] = {"token": token()}
+    document["users"][0]["user"] = {"token": token(name)}
     if server:
         document["clusters"][0]["cluster"] = {"server": server}
     file = Path(tempfile.mkstemp(prefix="kubeconfig-")[1])
