@@ -111,10 +111,11 @@ class GpuCluster:
     def _carry_out(self, rollout: Rollout) -> None:
         self.claims[self.name] = claim_for(self.model, rollout.replicas, self.seen())
         self.route = rollout.route
+        present = {pod.revision for pod in self.ours()}  # an emptied Deployment goes after its pods
         self.asked = {
             one: count
             for one, count in rollout.replicas.items()
-            if count or one == self.wanted or self.wanted is None
+            if count or one == self.wanted or self.wanted is None or one in present
         }
 
     def _report(self, seen: Observed, rollout: Rollout) -> None:

@@ -50,8 +50,9 @@ def claim_for(model: Model, replicas: Mapping[str, int], seen: Observed) -> Clai
 
 def standing_claim(model: Model, seen: Observed) -> Claim | None:
     """Return the claim that follows from what was written before: an operator begins with it."""
+    emptied = dict.fromkeys((pod.revision for pod in seen.pods), 0)
     asked = {one: deployment.replicas for one, deployment in seen.deployments.items()}
-    return claim_for(model, asked, seen)
+    return claim_for(model, {**emptied, **asked}, seen)
 
 
 def _awaited(replicas: Mapping[str, int], seen: Observed) -> int:
@@ -103,7 +104,7 @@ def _due(model: Model, replicas: Mapping[str, int], seen: Observed) -> int:
     pods = (pod for pod in seen.pods if not pod.terminating and pod.revision != given_up)
     failing = any(is_broken(pod) for pod in pods)
     gives_nothing_up = model.spec.paused or model.spec.rollout.strategy == "BlueGreen"
-    if failing or gives_nothing_up:
+    if failing or gives_nothing_up or len(replicas) < 2:
         return 0
     return max(0, model.spec.replicas - sum(replicas.values()))
 

@@ -195,6 +195,12 @@ def test_a_pod_that_still_leaves_holds_what_was_given_up():
     assert room_left(a_model(replicas=2), seen.pools.values(), seen) == 0
 
 
+def test_a_model_that_nothing_is_started_for_claims_nothing():
+    seen = Observed(now=NOON, engine=None, pools={"h100": pool_with({8: 1})})
+
+    assert claim_for(a_model(replicas=8), {}, seen) is None
+
+
 def test_an_operator_that_begins_finds_in_the_cluster_what_was_given_up_before():
     leaving = an_old_pod(name="chat-old-2", terminating=True, ready=False)
     seen = Observed(
@@ -202,7 +208,10 @@ def test_an_operator_that_begins_finds_in_the_cluster_what_was_given_up_before()
         engine=None,
         pools={"h100": pool_with({0: 1})},
         pods=(an_old_pod(), leaving),
-        deployments={"old": Deployment(name="chat-old", revision="old", replicas=1)},
+        deployments={
+            one: Deployment(name=f"chat-{one}", revision=one, replicas=count)
+            for one, count in {"old": 1, "new": 0}.items()
+        },
     )
 
     assert standing_claim(a_model(replicas=2), seen) == a_claim(1, 0, due=1, awaited=1)
