@@ -31,7 +31,7 @@ _PORTS = cycle(range(10_000 + os.getpid() % 10_000, 30_000))
 def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
     """Run kubectl and return what it printed. Raises AssertionError with its complaint."""
     done = subprocess.run(
-        ["kubectl", *arguments], input=stdin, capture_output=True, text=True, timeout=120
+        ["kubectl", *arguments], input=stdin, capture_output=True, text=True, timeout=300
     )
     assert not check or done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
     return done.stdout if check else done.stdout + done.stderr
