@@ -237,7 +237,8 @@ class Operator:
         self._working = False
         await self._queue.close(self._settings.shutdown_seconds)
         await self._parts.recorder.flush(2.0)
-        await self._parts.ledger.close(2.0)
+        if not self._lost:  # or the next leader keeps the books already
+            await self._parts.ledger.close(2.0)
         for task in (leading, election, *background):
             task.cancel()
         await asyncio.gather(leading, election, *background, return_exceptions=True)
