@@ -208,7 +208,8 @@ def _up(case: Case) -> Choice | None:
         return None
     over = [one for one in case.wants if one.needs > desired]
     best = max(max(one.best, one.needs) for one in over)
-    if case.facts.coming and case.needs < DOUBLED * desired:
+    certain = any(not one.piles_up for one in over)
+    if case.facts.coming and case.needs < DOUBLED * desired and not certain:
         return desired, Why.WAITS, f"{best} are asked for; {wording.coming(case.facts)}"
     if desired >= case.bounds.most:
         return desired, Why.LIMITED, f"{best} are asked for, {case.bounds.most_by} allows {desired}"

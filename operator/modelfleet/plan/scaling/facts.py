@@ -28,6 +28,12 @@ class Reading:
     """Prompt and generated ones, over the last minute."""
     requests_per_second: float | None = None
     """Requests that ended, over the last minute."""
+    arrived: float | None = None
+    """Requests that came since the page before the last one."""
+    arrived_seconds: float = 0.0
+    """How long that was."""
+    tokens_each: float | None = None
+    """Prompt and generated ones of a request, over the last minute."""
     first_token_seconds: float | None = None
     """The policy's percentile over the last minute."""
     first_tokens: float | None = None

@@ -111,10 +111,45 @@ def _reading(replica: Replica, pages: Sequence[Scrape], asked: _Asked, now: date
         kv_cache=_share(last.values.get("kvCacheUsage")),
         tokens_per_second=_sum([_rate(first, last, one) for one in asked.tokens]),
         requests_per_second=_rate(first, last, "succeeded"),
+        arrived=_arrived(run),
+        arrived_seconds=_seconds(run),
+        tokens_each=_tokens_each(first, last, asked.tokens),
         first_token_seconds=seconds,
         first_tokens=count,
         young=is_young(replica, now),
     )
+
+
+ENDED: tuple[Signal, ...] = ("succeeded", "errors", "aborted")
+
+
+def _arrived(run: Sequence[Scrape]) -> float | None:
+    """Return the requests between the last two pages: those that ended, and those on their way.
+
+    What is served cannot be more than an engine can do; what arrives can.
+    """
+    if len(run) < 2:
+        return None
+    before, after = run[-2].values, run[-1].values
+    names: tuple[Signal, ...] = ("running", "waiting", "succeeded")
+    if any(one not in page for page in (before, after) for one in names):
+        return None
+    ended = sum(after.get(one, 0.0) - before.get(one, 0.0) for one in ENDED)
+    there = sum(after[one] - before[one] for one in names[:2])
+    return max(0.0, ended + there)
+
+
+def _seconds(run: Sequence[Scrape]) -> float:
+    return (run[-1].at - run[-2].at).total_seconds() if len(run) > 1 else 0.0
+
+
+def _tokens_each(first: Scrape, last: Scrape, tokens: Collection[Signal]) -> float | None:
+    """Return the tokens of a request; of few requests only a guess, so not of fewer than ten."""
+    before, after = (one.histograms.get("timeToFirstToken") for one in (first, last))
+    rate = _sum([_rate(first, last, one) for one in tokens])
+    if before is None or after is None or rate is None or after.count - before.count < 10:
+        return None
+    return rate * (last.at - first.at).total_seconds() / (after.count - before.count)
 
 
 def _share(value: float | None) -> float | None:

@@ -44,6 +44,8 @@ class Want:
     """So many would do; None: not known."""
     told: str = ""
     """The measure in words, as in `14.5 of 16 requests each`."""
+    piles_up: bool = True
+    """Whether what waits for replicas that are on their way counts as load."""
     missing: int = 0
     """Replicas that should tell and do not; young ones are not counted."""
 
@@ -192,10 +194,33 @@ def _kv_cache(load: Load, target: float) -> Want:
 
 
 def _tokens(load: Load, target: float) -> Want:
+    """What is served in a minute; or what comes now, if that is surely more.
+
+    Of n requests that come by chance, one deviation is the root of n. By how much a burst exceeds
+    what one replica can do, only what comes can tell; and it goes on coming at the same rate
+    however long the queue is, so replicas that are on their way need not be waited for.
+    """
     values = _known(one.tokens_per_second for one in load.fresh)
-    want = _by_total(TOKENS, values, target, load)
-    each = _figure(_each(math.fsum(values), len(values)))
-    return replace(want, told=f"{each} of {_figure(target)} tokens/s each")
+    extra = max(0.0, _surely_arriving(load) - math.fsum(values))
+    want = _by_total(TOKENS, values, target, load, extra)
+    each = _figure(_each(math.fsum(values) + extra, len(values)))
+    return replace(want, told=f"{each} of {_figure(target)} tokens/s each", piles_up=False)
+
+
+CERTAINTY = 2.0
+"""Deviations by which a burst must exceed what chance does."""
+
+
+def _surely_arriving(load: Load) -> float:
+    """Return tokens per second that come, less what may be chance; 0 where that is not known."""
+    told = [one for one in load.fresh if _known((one.arrived,)) and one.arrived_seconds > 0]
+    sizes = _known(one.tokens_each for one in told)
+    if not sizes:
+        return 0.0
+    arrived = math.fsum(_known(one.arrived for one in told))
+    seconds = max(one.arrived_seconds for one in told)
+    surely = max(0.0, arrived - CERTAINTY * math.sqrt(arrived))
+    return _sound(surely / seconds * math.fsum(sizes) / len(sizes)) or 0.0
 
 
 def _first_token(load: Load, target: float) -> Want:
