@@ -69,7 +69,7 @@ def test_the_same_is_shown_as_a_table(run: Run) -> None:
     head, *rows = [line for line in result.stdout.splitlines() if line.startswith(("run", "chat"))]
     assert re.split(" {2,}", head)[:4] == ["run", "GPU hours", "dollars", "changes"]
     assert rows[0].startswith("chat ")
-    assert "kpa of 28" in result.stdout
+    assert "kpa of 24" in result.stdout
 
 
 class Page(HTMLParser):

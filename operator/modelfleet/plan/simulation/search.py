@@ -7,7 +7,7 @@ from modelfleet.plan.simulation.baselines import Bounds, Hpa, Kpa
 from modelfleet.plan.simulation.outcome import Outcome
 from modelfleet.plan.simulation.replay import Scaler
 
-TARGETS = (1, 2, 4, 8, 16, 32, 64)
+TARGETS = (1, 2, 4, 8, 16, 32)
 """Requests in flight per pod."""
 
 HPA_WINDOWS = (300, 900, 1800)
