@@ -129,4 +129,6 @@ def described(policy: Policy) -> str:
     if targets.first_token_seconds is not None:
         share = 100 * targets.first_token_percentile
         parts.append(f"first token p{share:g} in {targets.first_token_seconds:g} s")
-    return f"{', '.join(parts)}; {policy.least} to {policy.most} replicas"
+    down = policy.down
+    window = f"{down.cold_starts:g} cold starts" if down.seconds is None else f"{down.seconds:g} s"
+    return f"{', '.join(parts)}; window {window}; {policy.least} to {policy.most} replicas"
