@@ -1,7 +1,7 @@
 #!/bin/bash
 # A kind cluster with modelfleet and a real engine on it: cluster.sh up|deploy|down|run COMMAND...
 #   up      makes the cluster
-#   deploy  builds the images, loads them, installs the chart; the nodes then say that each has 4 GPUs
+#   deploy  builds the images, loads them, installs the chart; the nodes then say that each has 8 GPUs
 #   run     runs a command that uses the cluster, as in: cluster.sh run kubectl get models
 #   down    removes it, and the Docker daemon if it is ours and has no other
 # The node image is that of kind's release where it can be had; else it is built from Debian's
@@ -55,7 +55,7 @@ up() {
 
 # GPUs that nobody has: the scheduler counts them like real ones, and llama.cpp computes on the CPU.
 advertise() {
-  local node gpus='{"nvidia.com/gpu":"4"}'
+  local node gpus='{"nvidia.com/gpu":"8"}'
   for node in $(kubectl get nodes -o name); do
     kubectl patch "$node" --subresource=status -p "{\"status\":{\"capacity\":$gpus,\"allocatable\":$gpus}}"
     kubectl label --overwrite "$node" modelfleet.dev/gpus=advertised

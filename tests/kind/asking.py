@@ -52,7 +52,7 @@ async def main(url: str, model: str, workers: str, tokens: str) -> None:
     async def work() -> None:
         while not over.is_set():
             print(json.dumps(await ask(session, url, model, int(tokens))), flush=True)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.05)
 
     # A kept connection would stay with its pod: each question is routed anew.
     async with aiohttp.ClientSession(

@@ -101,9 +101,13 @@ class Traffic:
         """Return the answers that are not whole."""
         return [one for one in self.told if not (one["done"] and one["finish"] == "length")]
 
+    def cut(self) -> list[Told]:
+        """Return the answers that began, and broke off."""
+        return [one for one in self.failures() if one["chunks"]]
+
 
 @contextmanager
-def traffic(model: Served, workers: int = 2, tokens: int = 48) -> Iterator[Traffic]:
+def traffic(model: Served, workers: int = 2, tokens: int = 12) -> Iterator[Traffic]:
     """Stream answers while the block runs; at its end, all have come."""
     running = Traffic(model, workers, tokens)
     try:

@@ -19,7 +19,7 @@ def test_it_answers_and_its_metrics_are_read(served: Served, engine: cluster.Obj
 
     assert told["running"] == told["waiting"] == 0
     assert told["succeeded"] == len(streams.told)
-    assert told["generationTokens"] == 48 * len(streams.told)
+    assert told["generationTokens"] == 12 * len(streams.told)
     assert {"kvCacheUsage", "promptTokens", "errors", "aborted", "preemptions"} <= set(told)
     assert {"timeToFirstToken", "timePerOutputToken"} <= set(told["histograms"])
 
