@@ -72,9 +72,16 @@ deploy() {
   enter kind load docker-image --name "$name" modelfleet:dev llama-server:dev
   # A pod keeps the image of a tag that has moved; another id is another pod.
   enter helm --kube-context "kind-$name" upgrade --install modelfleet charts/modelfleet \
-    --namespace modelfleet-system --create-namespace --wait --timeout 3m \
+    --namespace modelfleet-system --create-namespace --wait --timeout 5m \
     --set image.repository=modelfleet,image.tag=dev \
-    --set podAnnotations.image="$(enter docker image inspect -f '{{.Id}}' modelfleet:dev)" "$@"
+    --set podAnnotations.image="$(enter docker image inspect -f '{{.Id}}' modelfleet:dev)" "$@" ||
+    { explain >&2; exit 1; }
+}
+
+explain() {
+  kubectl -n modelfleet-system get pods
+  kubectl -n modelfleet-system get events --sort-by=.lastTimestamp | tail -n 10
+  kubectl -n modelfleet-system logs deployment/modelfleet --tail=20
 }
 
 down() {
