@@ -73,6 +73,10 @@ def _clean(helm4: Helm) -> None:
     for name in helm4.releases():
         helm4.uninstall(name, "--no-hooks")
     kubectl("-n", NAMESPACE, "delete", "lease", "--all")
+    kubectl("-n", NAMESPACE, "delete", "configmap", "-l", "modelfleet.dev/ledger")
+    kubectl(
+        "-n", NAMESPACE, "delete", "endpointslice", "modelfleet-gateway-1", "--ignore-not-found"
+    )
     policy = ("validatingadmissionpolicy", "validatingadmissionpolicybinding")
     for kind in policy:
         kubectl("delete", kind, "crds.modelfleet.dev", "--ignore-not-found")

@@ -36,6 +36,9 @@ class Permission:
     name: str = ""
     """Empty in a role: any."""
 
+    def __str__(self) -> str:
+        return f"{self.verb} {self.group}/{self.resource} {self.name} in {self.namespace}"
+
     def covers(self, need: "Permission") -> bool:
         """Whether a grant allows a request."""
         same = (self.group, self.resource, self.verb) == (need.group, need.resource, need.verb)

@@ -9,12 +9,13 @@ import pytest
 from chart.helm import CRDS_CHART, NAMESPACE, Helm, Refused, at
 from chart.installed import InstalledOperator, deployment
 from chart.served import TEAM, answer, chat, pods
+from modelfleet.api.v1alpha1 import KINDS
 from support.manifests import model
 from support.running import Client, apply, kubectl, until
 
 pytestmark = pytest.mark.usefixtures("no_models_left")
 
-CRDS = {f"{plural}.modelfleet.dev" for plural in ("models", "gpunodepools", "engines")}
+CRDS = {f"{kind.names.plural}.modelfleet.dev" for kind in KINDS}
 
 
 def crds() -> set[str]:

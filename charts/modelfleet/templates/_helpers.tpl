@@ -78,7 +78,10 @@ a kind. `subresource` asks for that of each kind that has it; "" for the kinds t
 {{- define "modelfleet.modelRules" -}}
 - apiGroups: [modelfleet.dev]
   resources: {{ include "modelfleet.resources" (dict "root" . "scopes" (list "Namespaced") "subresource" "") }}
-  verbs: [get, list, watch]
+  verbs: [list, watch]
+- apiGroups: [modelfleet.dev]
+  resources: [models]
+  verbs: [get]
 - apiGroups: [modelfleet.dev]
   resources: {{ include "modelfleet.resources" (dict "root" . "scopes" (list "Namespaced") "subresource" "status") }}
   verbs: [patch]
@@ -113,7 +116,8 @@ a kind. `subresource` asks for that of each kind that has it; "" for the kinds t
   verbs: [get, create, patch]
 {{- end }}
 
-{{- /* What belongs to no namespace, and the pods of all: each may hold a GPU. */}}
+{{- /* What belongs to no namespace, and the pods of all: each may hold a GPU. Namespaces say whose
+cost it is. */}}
 {{- define "modelfleet.fleetRules" -}}
 - apiGroups: [""]
   resources: [namespaces, nodes, pods]
