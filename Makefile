@@ -57,8 +57,9 @@ test: venv ## Run all tests: unit, behaviour, cluster and faults, and those of t
 
 # With the flags of devcluster/building.py, so that what was compiled there is not compiled again.
 .PHONY: test-go
-test-go: ## Run the tests of the Go parts
+test-go: ## Run the tests of the Go parts, and check the workflows
 	@cd devcluster/kwok && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS="-mod=readonly -buildvcs=false" go test ./...
+	@GOTOOLCHAIN=local GOFLAGS= go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 .github/workflows/*.yaml
 
 .PHONY: test-faults
 test-faults: venv ## Kill the operator at every write, and break the API server, on a cluster
