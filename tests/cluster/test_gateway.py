@@ -79,6 +79,16 @@ async def until_asleep(
     return address
 
 
+async def until_direct(gateway: Gateway, address: str) -> None:
+    """Ask until the gateway is not passed any more; kube-proxy hears of it a moment later."""
+    async with http() as session, asyncio.timeout(PATIENCE):
+        while True:
+            before = gateway.metric("modelfleet_gateway_requests_total")
+            assert (await ask(session, address))[0] == 200
+            if gateway.metric("modelfleet_gateway_requests_total") == before:
+                return
+
+
 def _is_asleep(model: dict[str, Any] | None) -> bool:
     return (condition(model or {}, "Ready") or {}).get("reason") == "Asleep"
 
@@ -145,10 +155,7 @@ async def test_the_first_request_wakes_a_model_and_is_answered(
         "EndpointSlice", namespace, "chat-activator", lambda one: not one["endpoints"]
     )
     assert slice_["metadata"]["ownerReferences"][0]["name"] == "chat"
-    before = gateway.metric("modelfleet_gateway_requests_total")
-    async with http() as session:
-        assert (await ask(session, address))[0] == 200
-    assert gateway.metric("modelfleet_gateway_requests_total") == before
+    await until_direct(gateway, address)
 
 
 async def test_waves_at_sleeping_models_are_answered_once_each_though_the_operator_is_killed(
