@@ -78,8 +78,8 @@ test-chart: venv ## Install, upgrade, remove and look into the Helm charts on a 
 test-fast: venv ## Run the unit and behaviour tests with few random examples: no cluster
 	@$(PY) -m pytest -q --hypothesis-profile=quick tests/unit tests/behaviour
 
-.PHONY: check
-check: venv ## Lint, types, layers, unit and behaviour tests, generated files
+.PHONY: lint
+lint: venv ## Lint, types, layers, generated files
 	@! test -e operator/__init__.py || { echo "operator/__init__.py breaks the standard library"; exit 1; }
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check -q $(SOURCES)
@@ -87,7 +87,9 @@ check: venv ## Lint, types, layers, unit and behaviour tests, generated files
 	@$(BIN)/lint-imports | tail -n 12
 	@$(PY) -m modelfleet crds $(CRDS:%=--check %)
 	@$(PY) -m devcluster.readme --check $(CHARTS)
-	@$(MAKE) -s test-fast
+
+.PHONY: check
+check: lint test-fast ## Lint, types, layers, generated files, unit and behaviour tests
 
 .PHONY: generate
 generate: venv ## Write the generated files: CRDs, and the charts' READMEs
