@@ -72,6 +72,7 @@ test-chart: venv ## Install, upgrade, remove and look into the Helm charts on a 
 	@$(PY) -m devcluster check chart
 	@$(PY) -m devcluster build
 	@$(PY) -m devcluster.helm >/dev/null
+	@cd tests && ../$(PY) -m chart.monitoring
 	@$(PY) -m devcluster run chart $(FLEET) -- $(PY) -m pytest -q tests/chart
 
 .PHONY: test-fast

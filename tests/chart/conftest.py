@@ -1,20 +1,16 @@
 """Helm 4 and 3 and a devcluster that has nothing of modelfleet in it yet."""
 
-import json
 import os
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from chart.helm import MAJORS, NAMESPACE, Helm
+from chart.monitoring import crds
 from chart.served import OURS, TEAM
 from support.running import Client, kubectl
 
 MISSING = "these tests need a devcluster: run `make test-chart`"
-MONITORING = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
-MONITORED = ("servicemonitors", "podmonitors", "prometheusrules")
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 WARNED = "pod-security.kubernetes.io/warn=restricted"
 
@@ -31,20 +27,8 @@ def control_plane() -> None:
 
 @pytest.fixture(scope="session")
 def monitoring() -> None:
-    """Install the kinds of the Prometheus operator, from its Go module."""
-    done = subprocess.run(
-        ["go", "mod", "download", "-json", MONITORING],
-        cwd="/",
-        env={**os.environ, "GOFLAGS": "", "GOTOOLCHAIN": "local"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    folder = Path(json.loads(done.stdout)["Dir"]) / "example/prometheus-operator-crd"
-    files = [folder / f"monitoring.coreos.com_{one}.yaml" for one in MONITORED]
-    for file in files:
+    """Install the kinds of the Prometheus operator."""
+    for file in crds():
         kubectl("apply", "--server-side", "-f", str(file))
         kubectl("wait", "--for=condition=Established", "-f", str(file), "--timeout=30s")
 
