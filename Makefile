@@ -45,6 +45,7 @@ demo-down: venv ## Remove the demo
 
 GPU_NODES := --pool h100=2x8:NVIDIA-H100-80GB-HBM3 --pool l40s=2x4:NVIDIA-L40S --pool a10=2x1:NVIDIA-A10
 FLEET := $(GPU_NODES) --cpu-nodes 2 --pull-seconds 0.2 --load-seconds 0.5
+PARALLEL := -n auto --dist worksteal
 CLUSTER := $(PY) -m devcluster run test $(FLEET)
 
 .PHONY: test
@@ -52,7 +53,8 @@ test: venv ## Run all tests: unit, behaviour, cluster and faults, and those of t
 	@$(PY) -m devcluster check test
 	@$(PY) -m devcluster build
 	@if command -v go >/dev/null; then $(MAKE) -s test-go; else echo "Go is not here: its tests are left out"; fi
-	@$(CLUSTER) -- $(PY) -m pytest -q tests/unit tests/behaviour tests/cluster
+	@$(PY) -m pytest -q $(PARALLEL) tests/unit tests/behaviour
+	@$(CLUSTER) -- $(PY) -m pytest -q tests/cluster
 	@$(CLUSTER) -- $(PY) -m pytest -q tests/faults
 
 # With the flags of devcluster/building.py, so that what was compiled there is not compiled again.
@@ -77,7 +79,7 @@ test-chart: venv ## Install, upgrade, remove and look into the Helm charts on a 
 
 .PHONY: test-fast
 test-fast: venv ## Run the unit and behaviour tests with few random examples: no cluster
-	@$(PY) -m pytest -q --hypothesis-profile=quick tests/unit tests/behaviour
+	@$(PY) -m pytest -q $(PARALLEL) --hypothesis-profile=quick tests/unit tests/behaviour
 
 .PHONY: lint
 lint: venv ## Lint, types, layers, generated files

@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-EXAMPLES = 100
+from support.chance import EXAMPLES
 
 settings.register_profile(
     "modelfleet",

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from modelfleet.api import labels
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.plan.revision import hash_for
+from support.chance import examples
 from support.fake_cluster import a_cluster
 from support.fake_kubernetes import TEAM
 from support.manifests import model
@@ -135,7 +136,7 @@ class AnyCanary(RuleBasedStateMachine):
 
 
 AnyCanary.TestCase.settings = settings(
-    max_examples=12,
+    max_examples=examples(12),
     stateful_step_count=12,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from support import manifests
+from support.chance import examples
 from support.fake_cluster import a_cluster
 from support.fake_kubernetes import TEAM
 from support.shapes import shape
@@ -172,7 +173,7 @@ class AnyPath(RuleBasedStateMachine):
 
 
 AnyPath.TestCase.settings = settings(
-    max_examples=25,
+    max_examples=examples(25),
     stateful_step_count=10,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

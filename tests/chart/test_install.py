@@ -56,7 +56,7 @@ RELEASE = "app.kubernetes.io/instance=modelfleet"
 
 def test_what_the_notes_say_can_be_done(helm: Helm) -> None:
     notes = helm.install(at("watchNamespaces", [TEAM]))
-    manifests = re.findall(r"kubectl apply (.*)-f - <<END\n(.*?)\n *END", notes, re.DOTALL)
+    manifests = re.findall(r"kubectl apply ([^\n]*)-f - <<END\n(.*?)\n *END", notes, re.DOTALL)
 
     assert len(manifests) == 2
     for flags, manifest in manifests:

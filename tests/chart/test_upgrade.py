@@ -129,7 +129,10 @@ def test_a_downgrade_by_hand_is_let_through(helm: Helm, chart: Path, older: Path
 
     helm.upgrade(chart=older)
 
-    assert "does not exist" in kubectl("explain", "model.spec.rollout", check=False)
+    def forgotten() -> bool:
+        return "does not exist" in kubectl("explain", "model.spec.rollout", check=False)
+
+    until(forgotten, "the API server still knows spec.rollout")
 
 
 def test_kubectl_is_refused_too(helm4: Helm, chart: Path, older: Path) -> None:

@@ -4,9 +4,11 @@ It keeps the rules that matter: a GPU is held until its pod is gone, a replica n
 Deployments delete what is not placed or not ready first, and somebody else may be faster.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from random import Random
 from typing import Any, TypeVar
 
@@ -18,7 +20,7 @@ from modelfleet.plan.pools import facts_for
 from modelfleet.plan.rollout import Rollout, rollout_for
 from modelfleet.plan.samples import Process, Scrape
 from modelfleet.plan.status import status_for
-from modelfleet.plan.world import Claim, Observed, Pod
+from modelfleet.plan.world import Claim, Node, Observed, Pod
 from support.builders import (
     GPU,
     NOON,
@@ -37,6 +39,7 @@ UNSCHEDULABLE = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 FOREIGN = "somebody-else"
 MOST_LOOKS = 6
 READING = timedelta(seconds=10)
+POOL = a_pool_object("h100")
 GONE = (Reason.POOL_MISSING, "spec.nodePools: there is no such pool")
 
 
@@ -79,8 +82,9 @@ class GpuCluster:
 
     def seen(self) -> Observed:
         """Return what a decision may look at."""
-        held = [(a_node(name, gpus), {GPU: self.held(name)}) for name, gpus in self.nodes.items()]
-        pool = facts_for(a_pool_object("h100"), held)
+        held = self._held()
+        nodes = [(_node(name, gpus), {GPU: held[name]}) for name, gpus in self.nodes.items()]
+        pool = facts_for(POOL, nodes)
         return Observed(
             now=self.now,
             engine=None,
@@ -159,7 +163,7 @@ class GpuCluster:
 
     def controllers(self) -> bool:
         """Let one Deployment create or delete one pod."""
-        for revision in self._shuffled({*self.asked, *(pod.revision for pod in self.ours())}):
+        for revision in self._shuffled(self._revisions()):
             alive = [pod for pod in self.alive(revision)]
             if len(alive) < self.asked.get(revision, 0):
                 self._create(revision)
@@ -169,6 +173,9 @@ class GpuCluster:
                 self.pods[first.name] = replace(first, terminating=True, ready=False)
                 return True
         return False
+
+    def _revisions(self) -> list[str]:
+        return sorted({*self.asked, *(pod.revision for pod in self.ours())})
 
     def _create(self, revision: str, gpus: int | None = None) -> None:
         self.made += 1
@@ -186,8 +193,9 @@ class GpuCluster:
         for pod in [one for one in waiting if one.terminating]:
             del self.pods[pod.name]
             return True
+        free = self.free()
         for pod in self._shuffled(waiting):
-            fits = [node for node in sorted(self.nodes) if self.free(node) >= _gpus(pod)]
+            fits = [node for node in sorted(free) if free[node] >= _gpus(pod)]
             if fits:
                 self._place(pod, self.random.choice(fits))
                 return True
@@ -273,7 +281,8 @@ class GpuCluster:
 
     def ours(self) -> Iterator[Pod]:
         """Yield the Model's pods."""
-        return (pod for pod in self.pods.values() if pod.model == self.name)
+        name = self.name
+        return (pod for pod in self.pods.values() if pod.model == name)
 
     @property
     def name(self) -> str:
@@ -297,16 +306,28 @@ class GpuCluster:
 
     def held(self, node: str) -> int:
         """Return the GPUs that pods hold on a node, leaving ones included."""
-        return sum(_gpus(pod) for pod in self.pods.values() if pod.node == node)
+        return self._held()[node]
 
-    def free(self, node: str) -> int:
-        """Return what is left of a node."""
-        return self.nodes[node] - self.held(node)
+    def _held(self) -> Counter[str | None]:
+        held: Counter[str | None] = Counter()
+        for pod in self.pods.values():
+            held[pod.node] += _gpus(pod)
+        return held
+
+    def free(self) -> dict[str, int]:
+        """Return what is left of each node."""
+        held = self._held()
+        return {node: gpus - held[node] for node, gpus in self.nodes.items()}
 
     def _shuffled(self, things: Iterable[T]) -> list[T]:
-        ordered = sorted(things, key=str)
-        self.random.shuffle(ordered)
-        return ordered
+        shuffled = list(things)
+        self.random.shuffle(shuffled)
+        return shuffled
+
+
+@cache
+def _node(name: str, gpus: int) -> Node:
+    return a_node(name, gpus)
 
 
 def _gpus(pod: Pod) -> int:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from modelfleet.cli.mistakes import one_line
 from support import corpus, manifests
+from support.chance import examples
 
 Run = Callable[..., Result]
 
@@ -400,7 +401,7 @@ FIELDS = ("apiVersion", "kind", "metadata", "spec", "items", "status")
 
 
 @settings(
-    max_examples=60,
+    max_examples=examples(60),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -417,7 +418,9 @@ def test_any_object_is_planned_or_told(run: Run, body: dict[str, Any], kind: str
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     data=st.one_of(

@@ -12,6 +12,7 @@ from modelfleet.api.v1alpha1.gpunodepool import GPUNodePool, GPUNodePoolStatus
 from modelfleet.cluster.gpus import GpuIndex
 from modelfleet.plan.world import Node, Pod
 from support.builders import GPU, a_node, a_pending_pod, a_pod, a_pool_object
+from support.chance import examples
 from support.gpu_count import counted, members_of
 
 
@@ -290,7 +291,7 @@ class AnyEvents(RuleBasedStateMachine):
 
 
 AnyEvents.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=examples(40),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

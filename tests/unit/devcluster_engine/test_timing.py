@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from devcluster.engine.profiles import BadProfile, Profile, overridden
 from devcluster.engine.sequences import Decoded, Finished, Preempted, Prefilled
 from devcluster.engine.timing import QueueFull, Scheduler
+from support.chance import examples
 
 PLAIN = Profile(prefill_tokens_per_second=1000, decode_tokens_per_second=10, decode_slowdown=0)
 
@@ -149,7 +150,7 @@ def test_a_cancelled_sequence_makes_room():
     assert scheduler.running == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     requests=st.lists(
         st.tuples(st.integers(1, 200), st.integers(0, 60), st.floats(0, 3)), min_size=1, max_size=30
@@ -184,7 +185,7 @@ def test_every_request_ends_with_all_its_tokens(requests, kv_tokens, max_running
     assert scheduler.kv_used == pytest.approx(0, abs=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(step=st.floats(0.001, 0.5))
 def test_how_often_one_looks_changes_nothing(step):
     def end_times(often):

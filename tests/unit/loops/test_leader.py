@@ -11,6 +11,7 @@ from modelfleet.cluster.errors import Conflict, Unavailable
 from modelfleet.cluster.lease import Lease
 from modelfleet.loops.leader import Elector, Timing, identity_of
 from support import virtual_time
+from support.chance import examples
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -251,7 +252,7 @@ class Link:
             raise Unavailable("no route")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(FAULTS)
 def test_whatever_breaks_there_are_never_two_leaders_and_in_the_end_there_is_one(faults):
     async def main():

@@ -20,6 +20,7 @@ from modelfleet.loops.workqueue import (
 )
 from modelfleet.plan.world import Key
 from support import virtual_time
+from support.chance import examples
 
 
 def key(name: str) -> Key:
@@ -310,7 +311,7 @@ SCRIPTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(SCRIPTS, st.integers(1, 4), st.integers(0, 2**32))
 def test_no_key_is_in_two_hands_and_no_wake_is_lost(script, workers, seed):
     """However keys are woken, and whatever turns come to."""

@@ -3,7 +3,6 @@
 `ROLLOUT_SEEDS=2000 pytest tests/unit/plan/test_canary.py` runs them for longer.
 """
 
-import os
 from collections.abc import Iterator
 from itertools import islice
 from random import Random
@@ -12,9 +11,10 @@ from typing import Any
 import pytest
 
 from support.builders import a_model
+from support.chance import seeds
 from support.gpu_cluster import GpuCluster
 
-SEEDS = range(int(os.environ.get("ROLLOUT_SEEDS", "4")))
+SEEDS = seeds(4)
 MOST_STEPS = 8000
 ANALYSIS = {"intervalSeconds": 30, "warmUpSeconds": 0}
 WEIGHTS = ([10], [25], [10, 50], [30, 60, 90], [99])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from modelfleet.api.v1alpha1 import Model
 from modelfleet.plan import revision
+from support.chance import examples
 from unit.plan.models import model_with
 
 FULL: dict[str, Any] = {
@@ -140,7 +141,7 @@ def test_a_number_and_its_text_are_the_same_quantity() -> None:
     assert revision.hash_for(number) == revision.hash_for(text)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.permutations(list(FULL)), st.permutations(list(FULL["engine"])))
 def test_the_order_of_keys_is_nothing(fields: list[str], of_engine: list[str]) -> None:
     shuffled = {field: FULL[field] for field in fields}

@@ -3,7 +3,6 @@
 `ROLLOUT_SEEDS=2000 pytest tests/unit/plan/test_strategies.py` runs them for longer.
 """
 
-import os
 from collections.abc import Iterator
 from itertools import islice
 from random import Random
@@ -14,9 +13,10 @@ import pytest
 from modelfleet.api.v1alpha1.model import Model
 from modelfleet.plan.claims import standing_claim
 from support.builders import a_model
+from support.chance import seeds
 from support.gpu_cluster import GpuCluster
 
-SEEDS = range(int(os.environ.get("ROLLOUT_SEEDS", "12")))
+SEEDS = seeds(12)
 MOST_STEPS = 6000
 STRATEGIES = ("Auto", "Surge", "Replace", "BlueGreen", "Canary")
 

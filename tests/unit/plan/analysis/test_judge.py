@@ -22,6 +22,7 @@ from modelfleet.plan.analysis import (
     tolerances_for,
 )
 from modelfleet.plan.verdict import MOST_BYTES
+from support.chance import examples
 from unit.plan.analysis.worlds import a_window, evidence
 
 TOLERANCES = Tolerances()
@@ -365,14 +366,14 @@ def _window(number, look, signals):  # type: ignore[no-untyped-def]
 
 
 @given(LOOKS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_one_that_tells_the_same_as_stable_never_fails(looks: list) -> None:  # type: ignore[type-arg]
     same = [(one, one) for one, _ in looks]
     assert Verdict.FAIL not in verdicts(looked(windows(same)))
 
 
 @given(LOOKS, st.sampled_from(["errors", "ttft"]))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_two_revisions_are_not_worse_than_each_other(looks: list, signal: str) -> None:  # type: ignore[type-arg]
     turned = [(other, one) for one, other in looks]
     first = looked(windows(looks, (signal,)))[0].verdict
@@ -381,7 +382,7 @@ def test_two_revisions_are_not_worse_than_each_other(looks: list, signal: str) -
 
 
 @given(LOOK, LOOK, st.sampled_from(["errors", "ttft"]))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_nor_when_the_same_is_told_again_and_again(one: dict, other: dict, signal: str) -> None:  # type: ignore[type-arg]
     looks = [(one, other)] * 25
     there = looked(windows(looks, (signal,)))[-1].verdict
@@ -390,7 +391,7 @@ def test_nor_when_the_same_is_told_again_and_again(one: dict, other: dict, signa
 
 
 @given(LOOKS, LOOK, LOOK)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_failed_canary_stays_failed(looks: list, bad: dict, good: dict) -> None:  # type: ignore[type-arg]
     worst = bad | {"succeeded": 0, "errors": 50}
     fine = good | {"succeeded": 50, "errors": 0}
@@ -400,7 +401,7 @@ def test_a_failed_canary_stays_failed(looks: list, bad: dict, good: dict) -> Non
 
 
 @given(LOOKS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_signal_that_nobody_tells_changes_nothing_about_others(looks: list) -> None:  # type: ignore[type-arg]
     both = looked(windows(looks))[-1].memory.trails
     alone = looked(windows(looks, ("errors",)))[-1]
@@ -409,13 +410,13 @@ def test_a_signal_that_nobody_tells_changes_nothing_about_others(looks: list) ->
 
 
 @given(LOOKS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_without_word_of_errors_nothing_passes(looks: list) -> None:  # type: ignore[type-arg]
     assert Verdict.PASS not in verdicts(looked(windows(looks, ("ttft",))))
 
 
 @given(LOOKS)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_what_is_said_and_kept_is_bounded(looks: list) -> None:  # type: ignore[type-arg]
     found = looked(windows(looks))[-1]
     assert len(found.sentence.encode()) <= MOST_BYTES

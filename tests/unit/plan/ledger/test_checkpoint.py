@@ -34,9 +34,12 @@ from modelfleet.plan.ledger.fold import fold
 from modelfleet.plan.ledger.sums import Amount, Line, lines_of
 from modelfleet.plan.ledger.units import GRAINS, HOUR
 from modelfleet.plan.ledger.values import Account, Use
+from support.chance import examples
 from unit.plan.ledger.histories import END, MOMENTS, START, Gap, History, gaps, histories, kept
 
-FEW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(
+    max_examples=examples(20), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @FEW

@@ -16,6 +16,7 @@ from modelfleet.plan.ledger.tokens import Tokens, by_direction, counted, per_mil
 from modelfleet.plan.ledger.units import GPU, GRAINS, Grains, Millis, split, told
 from modelfleet.plan.ledger.values import UNALLOCATED, Charge, Quantities, Terms, Use
 from modelfleet.plan.ledger.weights import components_for, shares_for
+from support.chance import examples
 from unit.plan.ledger.histories import (
     ACCOUNTS,
     ASKS,
@@ -38,7 +39,7 @@ POLICIES = st.sampled_from(["Residual", "Ratio", "GPUOnly"])
 PRICES = st.integers(0, 200_000_000)
 
 OVER_HISTORIES = settings(
-    max_examples=int(os.environ.get("MODELFLEET_TEST_EXAMPLES", "20")),
+    max_examples=int(os.environ.get("MODELFLEET_TEST_EXAMPLES", examples(20))),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

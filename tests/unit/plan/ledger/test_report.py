@@ -11,9 +11,12 @@ from modelfleet.plan.ledger.report import GROUPINGS, USES, months_before, report
 from modelfleet.plan.ledger.sums import Amount, Line, lines_of
 from modelfleet.plan.ledger.units import GPU, GRAINS, HOUR, MILLION
 from modelfleet.plan.ledger.values import IDLE, Account, Use
+from support.chance import examples
 from unit.plan.ledger.histories import History, histories, kept
 
-FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(
+    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 CHAT = Account("model", "search", "chat", "search")
 DOLLAR = MILLION * GRAINS
 LINES = {

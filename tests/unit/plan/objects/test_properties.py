@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from modelfleet.api.v1alpha1 import Model
 from modelfleet.plan.engine import why_unusable
+from support.chance import examples
 from unit.plan.models import engine_named, model_with
 from unit.plan.objects.cases import children_of, template_of
 
@@ -100,7 +101,8 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 thorough = settings(
-    max_examples=60, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+    max_examples=examples(60),
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 
 

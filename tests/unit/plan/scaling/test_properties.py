@@ -11,9 +11,10 @@ from modelfleet.plan.scaling import Facts, Memory, Policy, Reading, Samples, Tar
 from modelfleet.plan.scaling.bounds import bounds_for
 from modelfleet.plan.scaling.memory import Level
 from support.builders import NOON
+from support.chance import examples
 from unit.plan.scaling.cases import a_policy, decided, followed, some_facts
 
-THOROUGH = settings(max_examples=60, deadline=None)
+THOROUGH = settings(max_examples=examples(60), deadline=None)
 
 amounts = st.floats(0, 500)
 anything = st.one_of(amounts, st.sampled_from([nan, inf, -inf, -1.0, 1e300]), st.none())

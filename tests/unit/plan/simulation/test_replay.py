@@ -15,6 +15,7 @@ from modelfleet.plan.simulation.outcome import Measure, Outcome, outcome_of, per
 from modelfleet.plan.simulation.profiles import EngineFigures, Profile
 from modelfleet.plan.simulation.replay import Scaler, Seen, Wish, replay
 from modelfleet.plan.simulation.traces import Trace, trace_of
+from support.chance import examples
 
 QUICK = EngineFigures(prefill_tokens_per_second=1000, decode_tokens_per_second=10)
 PROFILE = Profile(name="test", gpus=2, dollars_per_gpu_hour=3, cold_start_seconds=60, engine=QUICK)
@@ -186,7 +187,7 @@ SCALERS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.lists(REQUEST, max_size=40), ENGINES, SCALERS, st.sampled_from(["Random", "LeastRequests"])
 )

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from modelfleet.plan.simulation import traceformats
 from modelfleet.plan.simulation.traceformats import Wrong
+from support.chance import examples
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 AZURE = [HEADER, "2023-11-16 18:17:03.9799600,4808,10\n", "2023-11-16 18:17:04.0319600,3180,8\n"]
@@ -144,7 +145,7 @@ def test_a_file_that_is_all_wrong_is_given_up() -> None:
     assert len(wrong) == traceformats.MOST_WRONG
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(st.text(max_size=60) | st.sampled_from([*AZURE, *MOONCAKE]), max_size=6))
 def test_every_text_is_a_trace_or_a_mistake(lines: list[str]) -> None:
     trace, wrong = traceformats.read(lines)
