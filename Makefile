@@ -54,8 +54,8 @@ test: venv ## Run all tests: unit, behaviour, cluster and faults, and those of t
 	@$(PY) -m devcluster build
 	@if command -v go >/dev/null; then $(MAKE) -s test-go; else echo "Go is not here: its tests are left out"; fi
 	@$(PY) -m pytest -q $(PARALLEL) tests/unit tests/behaviour
-	@$(CLUSTER) -- $(PY) -m pytest -q tests/cluster
-	@$(CLUSTER) -- $(PY) -m pytest -q tests/faults
+	@$(CLUSTER) -- $(PY) -m pytest -q --durations=10 tests/cluster
+	@$(CLUSTER) -- $(PY) -m pytest -q --durations=10 tests/faults
 
 # With the flags of devcluster/building.py, so that what was compiled there is not compiled again.
 .PHONY: test-go
@@ -67,7 +67,7 @@ test-go: ## Run the tests of the Go parts, and check the workflows
 test-faults: venv ## Kill the operator at every write, and break the API server, on a cluster
 	@$(PY) -m devcluster check test
 	@$(PY) -m devcluster build
-	@$(CLUSTER) -- $(PY) -m pytest -q tests/faults
+	@$(CLUSTER) -- $(PY) -m pytest -q --durations=10 tests/faults
 
 .PHONY: test-chart
 test-chart: venv ## Install, upgrade, remove and look into the Helm charts on a cluster, with Helm 4 and 3
@@ -75,7 +75,7 @@ test-chart: venv ## Install, upgrade, remove and look into the Helm charts on a 
 	@$(PY) -m devcluster build
 	@$(PY) -m devcluster.helm >/dev/null
 	@cd tests && ../$(PY) -m chart.monitoring
-	@$(PY) -m devcluster run chart $(FLEET) -- $(PY) -m pytest -q tests/chart
+	@$(PY) -m devcluster run chart $(FLEET) -- $(PY) -m pytest -q --durations=10 tests/chart
 
 .PHONY: test-fast
 test-fast: venv ## Run the unit and behaviour tests with few random examples: no cluster

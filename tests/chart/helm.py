@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,7 @@ class Helm:
 
     def template(self, values: Values | None = None, chart: Path = CHART) -> str:
         """Return what a release named `modelfleet` would consist of, its tests included."""
-        return self.run(
-            "template", "modelfleet", chart, "--namespace", NAMESPACE, values=values or {}
-        )
+        return _rendered(self, json.dumps(values or {}), chart)
 
     def objects(self, values: Values | None = None, chart: Path = CHART) -> list[Object]:
         """Return the same as objects."""
@@ -85,6 +84,14 @@ class Helm:
     def releases(self) -> list[str]:
         """Return the names of all releases, failed ones included."""
         return self.run("list", "--all-namespaces", "--short").split()
+
+
+@cache
+def _rendered(helm: Helm, values: str, chart: Path) -> str:
+    """Render once what several tests look at."""
+    return helm.run(
+        "template", "modelfleet", chart, "--namespace", NAMESPACE, values=json.loads(values)
+    )
 
 
 def parsed(text: str) -> list[Object]:
