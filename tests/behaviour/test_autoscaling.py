@@ -18,8 +18,12 @@ CHAT = {"policyRef": {"name": "chat"}}
 
 
 def a_policy(name: str = "chat", **spec: Any) -> dict[str, Any]:
-    """Ten requests for each of one to four replicas."""
-    wanted = {"signals": {"concurrencyPerReplica": 10}, "maxReplicas": 4}
+    """Ten requests for each of one to four replicas; a window of two cold starts of 80 s."""
+    wanted = {
+        "signals": {"concurrencyPerReplica": 10},
+        "maxReplicas": 4,
+        "windows": {"down": {"coldStartPercent": 200}},
+    }
     return {
         "apiVersion": API_VERSION,
         "kind": "AutoscalingPolicy",

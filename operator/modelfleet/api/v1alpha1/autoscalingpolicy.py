@@ -93,7 +93,7 @@ class Windows(Schema):
     down: Window | None = Field(
         default=None,
         description="Fewer replicas only after load was low so long; default: two cold starts, "
-        "and one minute at least.",
+        "ten minutes at least.",
     )
 
 

@@ -19,9 +19,6 @@ from modelfleet.plan.scaling.memory import Look, Memory
 from modelfleet.plan.scaling.policy import Policy
 from modelfleet.plan.scaling.signals import Load, Want, is_quiet, load_of, wants_for
 
-LEAST_DOWN = 60.0
-"""Seconds that a window of cold starts lasts at least: four rounds of readings."""
-
 LEAST_QUIET = 600.0
 QUIET_STARTS = 4.0
 """A model that sleeps answers nobody for a cold start: it must have been idle for several."""
@@ -33,6 +30,7 @@ and looks like load. Only so much more of it is believed before they are there."
 RECENT = 0.25
 """Share of a window, a minute at least, in which load was high: then nobody is told that it is low.
 """
+LEAST_RECENT = 60.0
 
 
 class Why(StrEnum):
@@ -137,7 +135,7 @@ def _case_for(
     case.desired = min(max(facts.desired, bounds.least), bounds.most)
     case.needs = max((one.needs for one in wants), default=0)
     case.suffices = _sufficient(load, wants)
-    case.down_after = timedelta(seconds=policy.down.length(facts.start, LEAST_DOWN))
+    case.down_after = timedelta(seconds=policy.down.length(facts.start))
     case.up_after = timedelta(seconds=policy.up.length(facts.start))
     case.memory = memory.after(_look(case))
     return case
@@ -252,7 +250,7 @@ def _steady(case: Case) -> Choice | None:
 
 def _was_high(case: Case) -> bool:
     """Return whether all replicas were needed a moment ago, so that the reason does not flicker."""
-    recent = max(timedelta(seconds=LEAST_DOWN), RECENT * case.down_after)
+    recent = max(timedelta(seconds=LEAST_RECENT), RECENT * case.down_after)
     peak = case.memory.peak(case.now - min(case.down_after, recent))
     return peak is not None and peak >= case.desired
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import time
-from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from modelfleet.api.v1alpha1 import autoscalingpolicy as api
@@ -11,12 +10,6 @@ from modelfleet.api.v1alpha1.autoscaling import Autoscaling
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 """As `datetime.weekday()` counts them."""
-
-DEFAULT_UP = 0.0
-"""Cold starts. A replica that is missing is missed for a whole cold start already."""
-
-DEFAULT_DOWN = 2.0
-"""Cold starts. What comes back sooner would have been cheaper to keep."""
 
 MICRO = 1_000_000
 
@@ -42,10 +35,26 @@ class Window:
 
     cold_starts: float = 0.0
     seconds: float | None = None
+    least: float = 0.0
+    """Seconds that cold starts count at least."""
 
-    def length(self, cold_start: float, least: float = 0.0) -> float:
-        """Return it in seconds; `least` holds for what is measured in cold starts."""
-        return max(least, self.cold_starts * cold_start) if self.seconds is None else self.seconds
+    def length(self, cold_start: float) -> float:
+        """Return it in seconds."""
+        if self.seconds is not None:
+            return self.seconds
+        return max(self.least, self.cold_starts * cold_start)
+
+
+DEFAULT_UP = Window()
+"""A replica that is missing is missed for a whole cold start already."""
+
+DEFAULT_DOWN = Window(cold_starts=2.0, least=600.0)
+"""What comes back within two cold starts would have been cheaper to keep. And however quickly a
+model loads, bursts come again after minutes: `docs/simulate.md` has what shorter windows cost.
+"""
+
+LEAST_DOWN = 60.0
+"""Seconds of a window that was given in cold starts: four rounds of readings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +86,13 @@ class Policy:
     least: int = 1
     most: int = 1
     tolerance: float = 0.1
-    up: Window = Window(DEFAULT_UP)
-    down: Window = Window(DEFAULT_DOWN)
+    up: Window = DEFAULT_UP
+    down: Window = DEFAULT_DOWN
     schedules: tuple[Schedule, ...] = ()
     to_zero: ToZero | None = None
     ceiling: int | None = None
     """Micro-dollars per hour, for all replicas of the Model."""
-    mistakes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    mistakes: Mapping[str, str] = field(default_factory=dict)
     """Schedule → why it cannot be followed."""
 
 
@@ -100,7 +109,7 @@ def policy_for(policy: api.AutoscalingPolicySpec, model: Autoscaling | None = No
         most=max(most, least),
         tolerance=policy.tolerance_percent / 100,
         up=_window(policy.windows.up, DEFAULT_UP),
-        down=_window(policy.windows.down, DEFAULT_DOWN),
+        down=_window(policy.windows.down, DEFAULT_DOWN, LEAST_DOWN),
         schedules=tuple(
             _schedule(one, zone, own) for one in policy.schedules if (zone := found[one.name])
         ),
@@ -144,11 +153,11 @@ def _targets(signals: api.Signals) -> Targets:
     )
 
 
-def _window(given: api.Window | None, cold_starts: float) -> Window:
+def _window(given: api.Window | None, default: Window, least: float = 0.0) -> Window:
     if given is None:
-        return Window(cold_starts)
+        return default
     if given.cold_start_percent is not None:
-        return Window(given.cold_start_percent / 100)
+        return Window(given.cold_start_percent / 100, least=least)
     return Window(seconds=given.seconds)
 
 

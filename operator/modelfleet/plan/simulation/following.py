@@ -13,6 +13,7 @@ from modelfleet.plan.scaling import (
     Reading,
     Replica,
     Samples,
+    Window,
     decide,
     readings_for,
 )
@@ -129,6 +130,12 @@ def described(policy: Policy) -> str:
     if targets.first_token_seconds is not None:
         share = 100 * targets.first_token_percentile
         parts.append(f"first token p{share:g} in {targets.first_token_seconds:g} s")
-    down = policy.down
-    window = f"{down.cold_starts:g} cold starts" if down.seconds is None else f"{down.seconds:g} s"
-    return f"{', '.join(parts)}; window {window}; {policy.least} to {policy.most} replicas"
+    bounds = f"{policy.least} to {policy.most} replicas"
+    return f"{', '.join(parts)}; window {_length(policy.down)}; {bounds}"
+
+
+def _length(window: Window) -> str:
+    if window.seconds is not None:
+        return f"{window.seconds:g} s"
+    least = f", {window.least:g} s at least" if window.least else ""
+    return f"{window.cold_starts:g} cold starts{least}"

@@ -1,5 +1,6 @@
 """Bounds: schedules in their time zones, a Model's own, the ceiling."""
 
+import pickle
 from dataclasses import replace
 from datetime import UTC, datetime, time
 from typing import Any
@@ -144,3 +145,26 @@ def test_a_schedule_of_no_replica_needs_leave_as_well() -> None:
     found = bounds_for(policy, some_facts(), None, at("2026-07-14T02:00"))
 
     assert (found.least, found.most, found.zero_refused) == (1, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "quick", "slow"),
+    [
+        pytest.param(None, 600, 1800, id="two cold starts, ten minutes at least"),
+        pytest.param({"coldStartPercent": 150}, 60, 1350, id="given: a minute at least"),
+        pytest.param({"seconds": 5}, 5, 5, id="seconds are taken as they are"),
+    ],
+)
+def test_a_window_downwards_follows_the_cold_start(
+    given: dict[str, int] | None, quick: int, slow: int
+) -> None:
+    windows = {} if given is None else {"down": given}
+    policy = policy_for(AutoscalingPolicySpec.model_validate({**SPEC, "windows": windows}))
+
+    assert (policy.down.length(20), policy.down.length(900)) == (quick, slow)
+
+
+def test_a_policy_can_be_sent_to_another_process() -> None:
+    policy = a_policy()
+
+    assert pickle.loads(pickle.dumps(policy)) == policy

@@ -159,13 +159,13 @@ def test_fewer_come_when_the_window_is_over_and_only_to_its_peak() -> None:
     assert [one.replicas for one in found] == [5, 5, 5, 5, 5, 3, 3, 3, 1, 1]
 
 
-def test_a_window_is_two_cold_starts_and_a_minute_at_least() -> None:
-    falls = [35.0] + [5.0] * 60
-    slow = followed(a_policy(), some_facts(4, cold_start=200.0), falls)
+def test_a_window_is_two_cold_starts_and_ten_minutes_at_least() -> None:
+    falls = [35.0] + [5.0] * 80
+    slow = followed(a_policy(), some_facts(4, cold_start=450.0), falls)
     quick = followed(a_policy(), some_facts(4, cold_start=1.0), falls)
 
-    assert [one.replicas for one in slow].index(1) == 1 + 400 // 15
-    assert [one.replicas for one in quick].index(1) == 1 + 60 // 15
+    assert [one.replicas for one in slow].index(1) == 1 + 900 // 15
+    assert [one.replicas for one in quick].index(1) == 1 + 600 // 15
 
 
 @pytest.mark.parametrize(
