@@ -50,8 +50,14 @@ create() {
 up() {
   deploy/kind/dockerd.sh start
   provide_programs
-  if ! enter kind get clusters 2> /dev/null | grep -qx "$name"; then create; fi
+  # A machine that went down with a cluster on it leaves containers that do not run.
+  if exists && ! is_up; then enter kind delete cluster --name "$name"; fi
+  exists || create
 }
+
+exists() { enter kind get clusters 2> /dev/null | grep -qx "$name"; }
+
+is_up() { [ "$(enter docker inspect -f '{{.State.Running}}' "$name-control-plane" 2> /dev/null)" = true ]; }
 
 # GPUs that nobody has: the scheduler counts them like real ones, and llama.cpp computes on the CPU.
 advertise() {
