@@ -248,6 +248,37 @@ def test_a_policy_that_is_not_there_holds_what_there_is_and_says_so(cluster: Fak
     assert "PolicyMissing" in [one.reason for one in cluster.notices]
 
 
+def test_where_an_hpa_scales_as_well_nothing_is_taken_away_until_a_person_does(
+    cluster: FakeCluster,
+) -> None:
+    served(cluster)
+    work(cluster, 28, 400)
+    scaled_by("kube-controller-manager", cluster)
+
+    work(cluster, 3, 1200)
+    assert replicas(cluster) == 3
+    assert decided(cluster) == (3, "ScaledByOthers")
+    assert followed(cluster) == ("False", "ScaledByOthers")
+    work(cluster, 38, 300)
+    assert replicas(cluster) == 4
+
+    scaled_by("kubectl", cluster)
+    work(cluster, 3, 300)
+    assert replicas(cluster) == 1
+    assert followed(cluster) == ("True", "PolicyFollowed")
+    assert [one.reason for one in cluster.notices].count("ScaledByOthers") == 1
+
+
+def scaled_by(manager: str, cluster: FakeCluster) -> None:
+    """Let somebody be the last who wrote spec.replicas through `/scale`."""
+    entry = {
+        "manager": manager,
+        "subresource": "scale",
+        "fieldsV1": {"f:spec": {"f:replicas": {}}},
+    }
+    cluster.edit("Model", "chat", {"metadata": {"managedFields": [entry]}})
+
+
 def test_without_autoscaling_the_spec_says_how_many_again(cluster: FakeCluster) -> None:
     served(cluster)
     work(cluster, 38, 400)

@@ -246,6 +246,28 @@ async def test_an_hpa_scales_a_model_without_a_policy_and_nobody_fights_it(
     assert found["status"]["desiredReplicas"] == 1
 
 
+async def test_an_hpa_beside_a_policy_is_told_until_a_person_scales(
+    operator: Operator,  # noqa: ARG001
+    client: Client,
+    namespace: str,
+) -> None:
+    apply(a_policy(namespace))
+    apply(autoscaled(namespace, "chat", engine={"name": "vllm"}))
+    await until(client, namespace, "chat", has(1))
+    async with external_metrics(namespace) as gauge:
+        gauge.value = 12
+        apply(_hpa(namespace))
+        found = await until(client, namespace, "chat", says("ScaledByOthers"))
+        kubectl("delete", "hpa", "chat", "-n", namespace)
+        kubectl("scale", "model", "chat", "-n", namespace, "--replicas=2")
+        await until(client, namespace, "chat", says("PolicyFollowed"))
+
+    told = condition(found, "Autoscaled")
+    assert told is not None
+    assert told["message"].startswith("kube-controller-manager writes spec.replicas")
+    assert (found["spec"]["replicas"], found["status"]["autoscaling"]["replicas"]) == (3, 1)
+
+
 @asynccontextmanager
 async def written(client: Client, namespace: str) -> AsyncIterator[list[int]]:
     """Yield every number that spec.replicas has, one after the other."""

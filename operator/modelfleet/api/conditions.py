@@ -73,6 +73,7 @@ class Reason(StrEnum):
     PRICE_UNKNOWN = "PriceUnknown"
     CEILING_TOO_LOW = "CeilingTooLow"
     SCHEDULE_INVALID = "ScheduleInvalid"
+    SCALED_BY_OTHERS = "ScaledByOthers"
     # Pools
     NO_NODE_MATCHES = "NoNodeMatches"
     NO_GPUS = "NoGPUs"

@@ -172,6 +172,14 @@ class Names(BaseModel):
         return self.kind.lower()
 
 
+class ManagedFields(Schema):
+    """Who wrote which fields: an entry of `metadata.managedFields`."""
+
+    manager: str = ""
+    subresource: str = ""
+    fields_v1: Any = None
+
+
 class Metadata(Schema):
     """An ObjectMeta: the part that we read, and the rest so that it is no unknown field."""
 
@@ -187,7 +195,7 @@ class Metadata(Schema):
     deletion_grace_period_seconds: int | None = None
     generate_name: str | None = None
     finalizers: Any = None
-    managed_fields: Any = None
+    managed_fields: tuple[ManagedFields, ...] = ()
     owner_references: Any = None
     self_link: str | None = None
 

@@ -53,7 +53,10 @@ class Caches:
         self.gpus = GpuIndex(self._freed)
         self.gateways = Gateways()
         self.models: Store[Model | Unreadable] = Store(
-            rest.MODELS, customs.model, index={"engine": _engine_of, "policy": _policy_of}
+            rest.MODELS,
+            customs.model,
+            index={"engine": _engine_of, "policy": _policy_of},
+            with_managed_fields=True,
         )
         self.pools: Store[GPUNodePool] = Store(rest.GPU_NODE_POOLS, customs.pool)
         self.engines: Store[Engine] = Store(rest.ENGINES, customs.engine)

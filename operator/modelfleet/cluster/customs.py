@@ -14,7 +14,7 @@ from modelfleet.plan.world import Key, Unreadable
 def model(raw: dict[str, Any]) -> Model | Unreadable:
     """Return a Model, or why it is none: its status has to say so."""
     try:
-        return Model.model_validate(raw)
+        return Model.model_validate(_slim(raw))
     except ValidationError as error:
         meta = raw["metadata"]
         return Unreadable(
@@ -24,6 +24,17 @@ def model(raw: dict[str, Any]) -> Model | Unreadable:
             error=why(error),
             old=_status(raw),
         )
+
+
+def _slim(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return a Model that says of its managedFields only who wrote spec.replicas."""
+    owned: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
+    found = [
+        {**one, "fieldsV1": owned}
+        for one in raw["metadata"].get("managedFields") or ()
+        if "f:replicas" in ((one.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    return {**raw, "metadata": {**raw["metadata"], "managedFields": found}}
 
 
 def pool(raw: dict[str, Any]) -> GPUNodePool:

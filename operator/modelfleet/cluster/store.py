@@ -54,8 +54,10 @@ class Store(Generic[T]):
         *,
         index: Mapping[str, Callable[[T], Hashable | None]] | None = None,
         on_unparsable: Callable[[Raw, Exception], None] | None = None,
+        with_managed_fields: bool = False,
     ) -> None:
         self.resource = resource
+        self._dropped = () if with_managed_fields else ("managedFields",)
         self._parse = parse
         self._key_of = dict(index or {})
         self._on_unparsable = on_unparsable
@@ -178,8 +180,11 @@ class Store(Generic[T]):
         self._tell(old.value if old else None, value)
 
     def _whole(self, raw: Raw) -> dict[str, Any]:
-        """Return `raw` with the kind, which items of lists lack, and without managedFields."""
-        metadata = {k: v for k, v in raw["metadata"].items() if k != "managedFields"}
+        """Return `raw` with the kind, which items of lists lack, and without managedFields.
+
+        These are large, and only one parser looks at them.
+        """
+        metadata = {k: v for k, v in raw["metadata"].items() if k not in self._dropped}
         kind = {"apiVersion": self.resource.api_version, "kind": self.resource.kind}
         return {**kind, **raw, "metadata": metadata}
 

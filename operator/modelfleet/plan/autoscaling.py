@@ -17,6 +17,7 @@ from modelfleet.plan.census import is_broken
 from modelfleet.plan.ledger.prices import rate_of
 from modelfleet.plan.ledger.units import GPU
 from modelfleet.plan.pools import candidates_for
+from modelfleet.plan.scalers import other_scaler
 from modelfleet.plan.scaling import (
     Decision,
     Facts,
@@ -186,6 +187,7 @@ def facts_for(model: Model, seen: Observed, base: int, replicas: tuple[Replica, 
         gpus=model.spec.resources.gpus,
         price=price_of(candidates_for(model, seen.pools)),
         rolling_out=_rolls_out(seen, alive),
+        scaled_by=other_scaler(model),
         untold=frozenset() if "running" in _named(seen) else frozenset({"running"}),
     )
 

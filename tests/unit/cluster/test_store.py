@@ -227,6 +227,17 @@ def test_parsers_get_the_kind_that_list_items_lack_and_no_managed_fields():
     assert "managedFields" in raw["metadata"], "others look at the same object"
 
 
+def test_a_parser_may_ask_for_managed_fields():
+    seen = []
+    store = Store(PODS, seen.append, with_managed_fields=True)
+    raw = stored(PODS, "p", 1)
+    raw["metadata"]["managedFields"] = [{"manager": "kubelet"}]
+
+    store.feed(None, raw)
+
+    assert seen[0]["metadata"]["managedFields"] == [{"manager": "kubelet"}]
+
+
 def test_deletions_remembered_are_bounded(store):
     for number in range(TOMBSTONES + 10):
         store.feed("DELETED", pod(number + 1, name=f"p{number}"))

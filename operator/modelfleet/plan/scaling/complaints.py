@@ -45,6 +45,17 @@ def _missing(case: _Case) -> Iterator[Complaint]:
         )
 
 
+def _contested(case: _Case) -> Iterator[Complaint]:
+    if who := case.facts.scaled_by:
+        yield Complaint(
+            Reason.SCALED_BY_OTHERS,
+            f"{who} writes spec.replicas through /scale, which has no effect beside "
+            "spec.autoscaling, and meanwhile no replica is taken away: delete that "
+            "HorizontalPodAutoscaler or ScaledObject and take spec.replicas back by kubectl scale, "
+            "to another number than it has; or delete spec.autoscaling",
+        )
+
+
 def _asleep(case: _Case) -> Iterator[Complaint]:
     if case.bounds.zero_refused:
         yield Complaint(
@@ -77,6 +88,7 @@ def _mistaken(case: _Case) -> Iterator[Complaint]:
 
 
 CHECKS: tuple[Callable[[_Case], Iterator[Complaint]], ...] = (
+    _contested,
     _missing,
     _asleep,
     _too_dear,

@@ -47,6 +47,8 @@ class Why(StrEnum):
     """Fewer would do, and starting them again would cost more than is saved."""
     ROLLING_OUT = "RollingOut"
     """Fewer would do, once the rollout is over."""
+    OTHERS = "ScaledByOthers"
+    """Fewer would do, and somebody else scales the Model as well."""
     LOADING = "Loading"
     """Fewer would do, or nothing is known, while replicas load."""
     NO_DATA = "NoData"
@@ -302,6 +304,13 @@ def _is_loading(case: Case, _: int) -> Objection | None:
     return Why.LOADING, f"{case.suffices} would do; {wording.coming(case.facts)}"
 
 
+def _is_contested(case: Case, _: int) -> Objection | None:
+    """Of two that decide, at least one goes by what it does not know."""
+    if not case.facts.scaled_by:
+        return None
+    return Why.OTHERS, f"{case.suffices} would do; {case.facts.scaled_by} scales this Model too"
+
+
 def _rolls_out(case: Case, _: int) -> Objection | None:
     if not case.facts.rolling_out:
         return None
@@ -327,6 +336,7 @@ def _not_worth_it(case: Case, target: int) -> Objection | None:
 
 
 OBJECTIONS: tuple[Callable[[Case, int], Objection | None], ...] = (
+    _is_contested,
     _rolls_out,
     _is_loading,
     _too_soon,

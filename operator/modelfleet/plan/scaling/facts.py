@@ -72,6 +72,8 @@ class Facts:
     """Micro-dollars of one GPU and hour; None: not known, and then no rule about cost applies."""
     rolling_out: bool = False
     """Revisions are being exchanged or compared."""
+    scaled_by: str = ""
+    """Who else scales it."""
     untold: frozenset[str] = frozenset()
     """Signals that this engine never tells, by their names in `plan.scaling.signals`."""
 
