@@ -69,6 +69,7 @@ class Reason(StrEnum):
     POLICY_FOLLOWED = "PolicyFollowed"
     POLICY_MISSING = "PolicyMissing"
     METRICS_MISSING = "MetricsMissing"
+    REQUESTS_FAIL = "RequestsFail"
     ZERO_REFUSED = "ZeroRefused"
     PRICE_UNKNOWN = "PriceUnknown"
     CEILING_TOO_LOW = "CeilingTooLow"

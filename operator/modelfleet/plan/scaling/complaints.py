@@ -8,7 +8,7 @@ from modelfleet.plan.scaling import wording
 from modelfleet.plan.scaling.bounds import Bounds
 from modelfleet.plan.scaling.facts import Facts
 from modelfleet.plan.scaling.policy import Policy
-from modelfleet.plan.scaling.signals import Want
+from modelfleet.plan.scaling.signals import Load, Want
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,12 @@ class _Case:
     facts: Facts
     bounds: Bounds
     wants: tuple[Want, ...]
+    failing: bool
 
 
-def complaints_for(
-    policy: Policy, facts: Facts, bounds: Bounds, wants: tuple[Want, ...]
-) -> tuple[Complaint, ...]:
+def complaints_for(load: Load, bounds: Bounds, wants: tuple[Want, ...]) -> tuple[Complaint, ...]:
     """Return everything that is wrong, in the words that stay the same while it is."""
-    case = _Case(policy, facts, bounds, wants)
+    case = _Case(load.policy, load.facts, bounds, wants, load.failing > 0)
     return tuple(found for check in CHECKS for found in check(case))
 
 
@@ -53,6 +52,15 @@ def _contested(case: _Case) -> Iterator[Complaint]:
             "spec.autoscaling, and meanwhile no replica is taken away: delete that "
             "HorizontalPodAutoscaler or ScaledObject and take spec.replicas back by kubectl scale, "
             "to another number than it has; or delete spec.autoscaling",
+        )
+
+
+def _failing(case: _Case) -> Iterator[Complaint]:
+    if case.failing:
+        yield Complaint(
+            Reason.REQUESTS_FAIL,
+            "a replica answers every request with an error, so its load is not known and no "
+            "replica is taken away: look at the logs of the pods",
         )
 
 
@@ -89,6 +97,7 @@ def _mistaken(case: _Case) -> Iterator[Complaint]:
 
 CHECKS: tuple[Callable[[_Case], Iterator[Complaint]], ...] = (
     _contested,
+    _failing,
     _missing,
     _asleep,
     _too_dear,

@@ -123,7 +123,7 @@ def decide(
         why=why,
         message=wording.line(case.wants, load, replicas, because),
         wants=case.wants,
-        complaints=complaints_for(policy, facts, bounds, case.wants),
+        complaints=complaints_for(load, bounds, case.wants),
         memory=case.memory,
         peak=_peak(case),
     )

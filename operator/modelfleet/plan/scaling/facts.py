@@ -38,6 +38,8 @@ class Reading:
     """The policy's percentile over the last minute."""
     first_tokens: float | None = None
     """Requests that this percentile is of; 0: none had a first token, and None: it is not told."""
+    failing: bool = False
+    """Requests end in errors and none does well: what is not running says nothing about load."""
     young: bool = False
     """Ready for so short a time that it may have nothing to tell yet."""
 

@@ -116,8 +116,22 @@ def _reading(replica: Replica, pages: Sequence[Scrape], asked: _Asked, now: date
         tokens_each=_tokens_each(first, last, asked.tokens),
         first_token_seconds=seconds,
         first_tokens=count,
+        failing=_fails(first, last),
         young=is_young(replica, now),
     )
+
+
+MISTAKES = 3
+"""Errors of a minute that may be a client's own."""
+
+
+def _fails(first: Scrape, last: Scrape) -> bool:
+    """Return whether requests end in errors alone, as where `/health` is well and `/v1` is not."""
+    names: tuple[Signal, ...] = ("errors", "succeeded")
+    if any(one not in page.values for page in (first, last) for one in names):
+        return False
+    errors, succeeded = (last.values[one] - first.values[one] for one in names)
+    return errors > MISTAKES and succeeded == 0
 
 
 ENDED: tuple[Signal, ...] = ("succeeded", "errors", "aborted")

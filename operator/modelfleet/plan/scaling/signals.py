@@ -58,11 +58,13 @@ class Load:
     facts: Facts
     fresh: tuple[Reading, ...]
     held: int
+    failing: int = 0
+    """Replicas that tell, and of which every request fails: their load is not known."""
 
     @property
     def replicas(self) -> int:
         """Ready replicas, whether they tell or not."""
-        return max(self.facts.ready, len(self.fresh))
+        return max(self.facts.ready, len(self.fresh) + self.failing)
 
 
 def load_of(policy: Policy, facts: Facts, samples: Samples, now: datetime) -> Load:
@@ -70,7 +72,8 @@ def load_of(policy: Policy, facts: Facts, samples: Samples, now: datetime) -> Lo
     fresh = tuple(
         one for one in samples.readings if -STALE <= (now - one.at).total_seconds() <= STALE
     )
-    return Load(policy, facts, fresh, max(0, samples.held or 0))
+    sound = tuple(one for one in fresh if not one.failing)
+    return Load(policy, facts, sound, max(0, samples.held or 0), len(fresh) - len(sound))
 
 
 def wants_for(load: Load) -> tuple[Want, ...]:
@@ -120,7 +123,7 @@ def _known(values: Iterable[float | None]) -> list[float]:
 def _missing(load: Load, known: int) -> int:
     """Return how many replicas lack, of those that are old enough to tell."""
     lacking = load.replicas - known
-    return max(0, lacking - load.facts.young)
+    return max(0, lacking - load.facts.young - load.failing)
 
 
 def _ceil(value: float) -> int:
