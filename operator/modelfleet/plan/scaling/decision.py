@@ -108,6 +108,12 @@ class Case:
         least = max(LEAST_QUIET, QUIET_STARTS * self.facts.start)
         return timedelta(seconds=least if given is None else given)
 
+    @property
+    def may_sleep(self) -> bool:
+        """Whether it was idle for so long that no replica is an answer."""
+        quiet = self.memory.quiet_since
+        return not self.bounds.least and quiet is not None and self.now - quiet >= self.sleeps_after
+
 
 def decide(
     policy: Policy, facts: Facts, samples: Samples, memory: Memory, now: datetime
@@ -252,6 +258,8 @@ def _steady(case: Case) -> Choice | None:
 
 def _was_high(case: Case) -> bool:
     """Return whether all replicas were needed a moment ago, so that the reason does not flicker."""
+    if case.may_sleep:
+        return False
     recent = max(timedelta(seconds=LEAST_RECENT), RECENT * case.down_after)
     peak = case.memory.peak(case.now - min(case.down_after, recent))
     return peak is not None and peak >= case.desired
@@ -273,12 +281,15 @@ def _down(case: Case) -> Choice:
 
 
 def lower_for(case: Case) -> int:
-    """Return what to go down to: the peak of the window, and none only after long quiet."""
+    """Return what to go down to: the peak of the window, and none only after long quiet.
+
+    The last one has a window of its own, which is how long it must have been idle.
+    """
+    if case.may_sleep and case.desired == 1:
+        return case.suffices or 0
     peak = case.memory.peak(case.now - case.down_after)
     target = max(case.suffices or 0, case.desired if peak is None else peak, case.bounds.least)
-    quiet = case.memory.quiet_since
-    asleep = case.bounds.least == 0 and quiet and case.now - quiet >= case.sleeps_after
-    return target if asleep else max(1, target)
+    return target if case.may_sleep else max(1, target)
 
 
 CHOICES: tuple[Callable[[Case], Choice | None], ...] = (

@@ -351,6 +351,23 @@ def test_no_replica_at_all(
     assert [str(one.reason) for one in decision.complaints] == complaints
 
 
+def test_the_last_replica_sleeps_when_it_was_idle_for_long_enough_whatever_the_window() -> None:
+    policy = a_policy(least=0, to_zero=ToZero(after=60, without_hold=True))
+
+    found = followed(policy, some_facts(1), [5.0] * 10 + [0.0] * 8)
+
+    assert [one.replicas for one in found].index(0) == 10 + 60 // 15
+
+
+def test_of_several_the_window_takes_all_but_one_before_it_sleeps() -> None:
+    policy = a_policy(least=0, to_zero=ToZero(after=60, without_hold=True))
+
+    found = followed(policy, some_facts(2), [15.0] + [0.0] * 50)
+
+    assert [one.replicas for one in found][: 1 + 600 // 15] == [2] * (1 + 600 // 15)
+    assert found[-1].replicas == 0
+
+
 def test_requests_between_two_readings_are_seen_in_the_counters() -> None:
     policy = a_policy(least=0, to_zero=ToZero(without_hold=True), down=WAITED_OUT)
 
