@@ -36,7 +36,7 @@ def wants_events(body: bytes) -> bool:
 
 
 def _body(refusal: Refusal) -> bytes:
-    kind = "invalid_request_error" if refusal.status in (404, 413) else "server_error"
+    kind = "invalid_request_error" if refusal.status in (400, 404, 413) else "server_error"
     kind = "rate_limit_error" if refusal.status == 429 else kind
     error = {"message": refusal.message, "type": kind, "param": None, "code": refusal.code}
     return orjson.dumps({"error": error})

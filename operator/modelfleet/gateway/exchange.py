@@ -59,6 +59,8 @@ class Exchange:
             raise
 
     async def _answer(self) -> web.StreamResponse:
+        if not self._request.raw_path.startswith("/"):
+            raise Refused(_NO_PATH)
         ticket = self._hall.enter(self._key)
         try:
             body = await self._body(ticket)
@@ -149,6 +151,9 @@ async def _told(answer: aiohttp.ClientResponse) -> Refusal:
     return Refusal(answer.status, "model_refused", text)
 
 
+_NO_PATH = Refusal(
+    400, "no_path", "ask for a path: which server answers is not the client's choice"
+)
 _SLOW = Refusal(408, "request_too_slow", "the request did not come in whole in time")
 _BROKEN = Refusal(
     502, "replica_failed", "the replica ended the connection before it answered; it may have "

@@ -299,3 +299,26 @@ async def test_a_gateway_that_ends_takes_no_new_requests_and_finishes_those_it_h
                 await other.post(world.url, data=b"{}")
         world.ready(one.port)
         assert (await asking)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("CONNECT x@{other} HTTP/1.1", id="an authority with a name before it"),
+        pytest.param("CONNECT {other} HTTP/1.1", id="an authority"),
+        pytest.param("GET http://{other}/ HTTP/1.1", id="a URL"),
+        pytest.param("OPTIONS * HTTP/1.1", id="an asterisk"),
+    ],
+)
+async def test_a_request_cannot_name_the_server_that_it_is_sent_to(line: str) -> None:
+    async with gateway() as world, replica() as one, replica() as other:
+        world.ready(one.port)
+        reader, writer = await asyncio.open_connection(HOST, URL(world.url).port)
+        asked = line.format(other=f"{HOST}:{other.port}")
+        writer.write(f"{asked}\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        async with asyncio.timeout(LONG):
+            told = await reader.readline()
+        writer.close()
+
+    assert told.startswith(b"HTTP/1.1 400 ") or told.startswith(b"HTTP/1.0 400 ")
+    assert (one.seen, other.seen) == ([], [])
