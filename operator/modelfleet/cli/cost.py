@@ -8,13 +8,19 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import click
 
 from modelfleet import clock
+from modelfleet.cli import breakeven, costpicture
+from modelfleet.cli.columns import aligned
+from modelfleet.cli.replays import drawing
 from modelfleet.cluster import errors, kubeconfig
 from modelfleet.cluster.checkpoints import OPEN, Checkpoints
 from modelfleet.cluster.session import Session
+from modelfleet.plan.ledger.breakeven import apis, break_even
 from modelfleet.plan.ledger.checkpoint import UnknownFormat, unpack_days, unpack_open
 from modelfleet.plan.ledger.figures import dollars
 from modelfleet.plan.ledger.focus import COLUMNS, focus_rows
@@ -33,14 +39,27 @@ CENT = MILLION // 100
     help="json has micro-dollars; focus-csv is FOCUS 1.2, a row for each day, account and use.",
 )  # fmt: skip
 @click.option(
+    "--break-even", is_flag=True,
+    help="Show from how many tokens an hour a replica is cheaper than APIs instead.",
+)  # fmt: skip
+@click.option(
+    "--input-percent", type=click.IntRange(0, 100), default=85, show_default=True,
+    help="With --break-even: how many of 100 tokens are read and not written.",
+)  # fmt: skip
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="Write a picture of the rows to this PNG."
+)
+@click.option(
     "--namespace", default="modelfleet-system", show_default=True, help="Of the operator."
 )
 @click.option("--lease-name", default="modelfleet", show_default=True, help="Of the operator.")
 @click.option("--kubeconfig", "file", default="", help="A kubeconfig; else $KUBECONFIG.")
 @click.option("--context", default="", help="Its context.")
-def cost(**given: str) -> None:
+def cost(**given: Any) -> None:
     """Print what a month has cost, against the month before. All rows together are all of it."""
     month = given["month"] or f"{clock.utc_now():%Y-%m}"
+    if problem := _problem(given):
+        sys.exit(problem)
     try:
         months_before(month)
         connection = kubeconfig.find(given["file"], given["context"], os.environ)
@@ -51,11 +70,36 @@ def cost(**given: str) -> None:
         sys.exit(str(error))
     if lines is None:
         sys.exit(f"there is no ledger in namespace {given['namespace']}: see --namespace")
-    click.echo(WRITERS[given["output"]](lines, month, given["by"]), nl=False)
+    click.echo(_shown(lines, month, given), nl=False)
+    if given["picture"] is not None:
+        _draw(lines, month, given)
+
+
+def _problem(given: Mapping[str, Any]) -> str | None:
+    if given["break_even"] and given["output"] not in breakeven.SHOWN:
+        return f"--break-even: -o {given['output']} has no such columns; use table or json"
+    if given["picture"] is not None and not drawing.is_possible():
+        return f"--picture {drawing.MISSING}"
+    return None
+
+
+def _shown(lines: Lines, month: str, given: Mapping[str, Any]) -> str:
+    if given["break_even"]:
+        rows = break_even(lines, month, apis(), given["input_percent"])
+        return breakeven.SHOWN[given["output"]](rows)
+    return WRITERS[given["output"]](lines, month, given["by"])
+
+
+def _draw(lines: Lines, month: str, given: Mapping[str, Any]) -> None:
+    rows = report(lines, month, GROUPINGS[given["by"]], CENT)
+    try:
+        costpicture.draw(rows, f"{month}, by {given['by']}", given["picture"])
+    except OSError as error:
+        sys.exit(f"--picture {given['picture']}: {error.strerror}")
 
 
 async def _lines(
-    connection: kubeconfig.Connection, given: Mapping[str, str], month: str
+    connection: kubeconfig.Connection, given: Mapping[str, Any], month: str
 ) -> Lines | None:
     """Return the lines of a month and of the one before; None where there is no ledger."""
     async with Session(connection) as session:
@@ -80,15 +124,7 @@ def _table(lines: Lines, month: str, by: str) -> str:
     whole = _whole(rows)
     heads = [heading for heading in USES if whole.by_use[heading]]
     table = [_head(by, heads, month), *(_cells(row, heads) for row in [*rows, whole])]
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    text = "\n".join(
-        "  ".join(
-            cell.ljust(width) if not place else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in table
-    )
-    return f"{text}\n{_notes(whole)}"
+    return f"{aligned(table)}\n{_notes(whole)}"
 
 
 def _whole(rows: Sequence[Row]) -> Row:

@@ -16,8 +16,6 @@ from modelfleet.cli.replays.table import Comparison
 from modelfleet.plan.simulation import search
 from modelfleet.plan.simulation.traces import MOST_REQUESTS, Trace, multiplied
 
-NO_PICTURES = "needs matplotlib: pip install 'modelfleet[pictures]'"
-
 
 def _json(shown: Comparison) -> str:
     return orjson.dumps(table.json_of(shown), option=orjson.OPT_INDENT_2).decode()
@@ -85,7 +83,7 @@ def simulate(
     included. A mistake in a file is one line on standard error, and the exit code is 1.
     """
     if picture is not None and not drawing.is_possible():
-        _fail(Mistake("--picture", NO_PICTURES))
+        _fail(Mistake("--picture", drawing.MISSING))
     times = settings.pop("times")
     try:
         asked = Asked(

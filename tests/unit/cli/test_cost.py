@@ -3,8 +3,10 @@
 import asyncio
 import csv
 import json
+import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,65 @@ def test_focus_has_only_the_month(ledger: FakeApi, tmp_path: Path) -> None:
 
     assert sum(float(row["BilledCost"]) for row in rows) == pytest.approx(7.333333)
     assert {row["ChargePeriodStart"][:7] for row in rows} == {"2026-11"}
+
+
+def test_break_even_is_the_price_of_a_replica_hour_over_that_of_a_token(
+    api: FakeApi, tmp_path: Path
+) -> None:
+    two = Amount(cost=4 * DOLLAR, gpu_time=2 * 25_200 * 3_600_000, length=2 * 3_600_000)
+    other = Account("model", "search", "tiny", "search")
+    lines = {line("2026-11-01"): two, line("2026-11-01", other): replace(two, unpriced=1)}
+    text = pack_open(Open(State(opened_at=0, at=0), lines, ""))
+    api.objects.create(rest.CONFIG_MAPS, document("open", "open", text))
+
+    done = run(api, tmp_path, "--month=2026-11", "--break-even", "--input-percent=50")
+    rows = [row.split() for row in done.output.splitlines()]
+
+    assert ["search/chat", "2.00", "together/llama-3.3-70b", "1.04", "1,923,077"] in rows
+    assert ["search/chat", "2.00", "openai/gpt-4.1", "5.00", "400,000"] in rows
+    assert ["search/tiny", "unpriced", "openai/gpt-4.1", "5.00"] in rows
+    assert rows[-1] == ["Prices", "of", "APIs", "as", "of", "2026-11-21."]
+
+
+def test_break_even_as_json(ledger: FakeApi, tmp_path: Path) -> None:
+    told = json.loads(run(ledger, tmp_path, "--month=2026-11", "--break-even", "-ojson").output)
+
+    assert told == {"unit": "micro-dollars", "rows": []}, "how long a replica ran is not known"
+
+
+def test_break_even_has_no_focus_columns(ledger: FakeApi, tmp_path: Path) -> None:
+    done = run(ledger, tmp_path, "--break-even", "-o", "focus-csv")
+
+    assert done.exit_code == 1
+    assert "use table or json" in done.output
+
+
+def test_a_picture_is_a_png(ledger: FakeApi, tmp_path: Path) -> None:
+    file = tmp_path / "cost.png"
+
+    done = run(ledger, tmp_path, "--month=2026-11", "--picture", str(file))
+
+    assert done.exit_code == 0
+    assert "search/chat" in done.output
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_that_cannot_be_written_says_why(ledger: FakeApi, tmp_path: Path) -> None:
+    done = run(ledger, tmp_path, "--month=2026-11", "--picture", str(tmp_path / "no" / "cost.png"))
+
+    assert done.exit_code == 1
+    assert "No such file or directory" in done.output
+
+
+def test_a_picture_without_matplotlib_says_what_to_install(
+    ledger: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+
+    done = run(ledger, tmp_path, "--picture", str(tmp_path / "cost.png"))
+
+    assert done.exit_code == 1
+    assert "pip install 'modelfleet[pictures]'" in done.output
 
 
 def test_without_a_ledger_it_says_where_it_looked(api: FakeApi, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from modelfleet.cli.replays.lines import Points, ready_of
 from modelfleet.cli.replays.table import Comparison
 
 HOUR = 3600.0
+MISSING = "needs matplotlib: pip install 'modelfleet[pictures]'"
 
 
 def is_possible() -> bool:
