@@ -12,6 +12,9 @@ LONG = 24
 """Tokens of a stream that is under way for a while, and ends within the drain time on a machine
 that has no time to spare."""
 
+ENDLESS = 900
+"""Tokens of a stream that no machine ends within the second that the engine is left."""
+
 
 def test_a_real_engine_answers_through_the_service(served: Served):
     (pod,) = served.pods()
@@ -71,7 +74,7 @@ def test_a_pod_that_leaves_finishes_its_streams(served: Served):
 
 
 def test_without_the_drain_a_stream_is_cut(served: Served):
-    with traffic(served, tokens=LONG) as streams:
+    with traffic(served, tokens=ENDLESS) as streams:
         served.until_busy()
         served.delete_pod("--grace-period=1")
 
