@@ -1,10 +1,10 @@
 """The figures of a comparison, for a terminal and for programs."""
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelfleet.cli.columns import aligned
 from modelfleet.plan.simulation.outcome import Outcome
 from modelfleet.plan.simulation.profiles import Profile
 
@@ -32,7 +32,7 @@ def text_of(comparison: Comparison) -> str:
     """Return a table with what it is about above it, and how it came about below."""
     rows = [HEADER, *(_row(one) for one in comparison.runs)]
     settings = [f"{one.name}: {one.settings}" for one in comparison.runs]
-    lines = [*heading(comparison), "", *_aligned(rows), "", *settings, *comparison.notes]
+    lines = [*heading(comparison), "", aligned(rows), "", *settings, *comparison.notes]
     return "\n".join(lines)
 
 
@@ -69,13 +69,6 @@ def _row(one: Outcome) -> tuple[str, ...]:
 
 def _seconds(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "never"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    for first, *rest in rows:
-        figures = (cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))
-        yield "  ".join([first.ljust(widths[0]), *figures])
 
 
 # --- for programs -------------------------------------------------------------

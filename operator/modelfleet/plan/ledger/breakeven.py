@@ -12,7 +12,7 @@ from importlib.resources import files
 from modelfleet.plan.ledger.prices import micros
 from modelfleet.plan.ledger.report import name_of, of_month
 from modelfleet.plan.ledger.sums import Amount, Lines, total_by
-from modelfleet.plan.ledger.units import GRAINS, HOUR, MILLION, Micros, Rate
+from modelfleet.plan.ledger.units import MILLION, Micros, Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +94,5 @@ def _replicas(lines: Lines, month: str) -> Iterator[tuple[str, Rate | None]]:
 
 
 def _hourly(amount: Amount) -> Rate | None:
-    return None if amount.unpriced else amount.cost * HOUR // (GRAINS * amount.length)
+    """A cost in grains is a rate times milliseconds."""
+    return None if amount.unpriced else amount.cost // amount.length
