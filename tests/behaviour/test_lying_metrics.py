@@ -130,27 +130,26 @@ def test_a_counter_that_was_reset_is_neither_load_nor_a_lull(cluster: FakeCluste
     assert next(one.replicas for one in cluster.status().autoscaling.decisions) == 4  # type: ignore[union-attr]
 
 
+def failing(cluster: FakeCluster, rate: float) -> Callable[[int, Pod], Scrape]:
+    """Return pages of idle engines whose errors grow at a rate from now on, and nothing else."""
+    began = cluster.clock
+
+    def told(_: int, pod: Pod) -> Scrape:
+        errors = rate * (cluster.clock - began).total_seconds()
+        return page(pod, cluster, {**IDLE, "succeeded": 1000.0, "errors": errors})
+
+    return told
+
+
 def test_a_replica_of_which_every_request_fails_is_not_taken_for_idle(busy: FakeCluster) -> None:
     """`/health` answers 200 and `/v1` 500 at once: nothing runs, and nothing is served."""
-    began = busy.clock
-
-    def failing(_: int, pod: Pod) -> Scrape:
-        errors = 5 * (busy.clock - began).total_seconds()
-        return page(pod, busy, {**IDLE, "succeeded": 1000.0, "errors": errors})
-
-    tells(busy, LATER, failing)
+    tells(busy, LATER, failing(busy, 5))
 
     assert decided(busy) == (4, "NoData")
     assert followed(busy) == ("False", "RequestsFail")
 
 
 def test_some_mistakes_of_clients_are_no_failure(busy: FakeCluster) -> None:
-    began = busy.clock
-
-    def told(_: int, pod: Pod) -> Scrape:
-        errors = 0.02 * (busy.clock - began).total_seconds()
-        return page(pod, busy, {**IDLE, "succeeded": 1000.0, "errors": errors})
-
-    tells(busy, LATER, told)
+    tells(busy, LATER, failing(busy, 0.02))
 
     assert decided(busy)[0] == 1
